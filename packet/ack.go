@@ -11,7 +11,8 @@ type ack struct {
 
 func (p *ack) parse(t Type, h Header, body []byte, v Version) error {
 	*p = ack{User: resetUsers(p.User)}
-	r := begin(h, t, body, v)
+	r := reader{b: body, typ: t, v: v}
+	r.check(h, t)
 	p.PacketID = r.packetID()
 	if v < V5 || len(r.b) == 0 {
 		return r.end()
@@ -20,13 +21,7 @@ func (p *ack) parse(t Type, h Header, body []byte, v Version) error {
 	if len(r.b) == 0 {
 		return r.end()
 	}
-	r.open(1 << t)
-	for r.property() {
-		if r.id == propReasonString {
-			p.ReasonString = string(r.data)
-		}
-	}
-	p.User = r.takeUsers(p.User)
+	p.ReasonString, p.User = r.reasonProperties(p.User)
 	return r.end()
 }
 
@@ -40,10 +35,7 @@ func (p *ack) append(t Type, b []byte, v Version) ([]byte, error) {
 	if v >= V5 {
 		w.code(p.Code)
 		if !bare {
-			at := w.open()
-			w.textProperty(propReasonString, p.ReasonString)
-			w.users(p.User)
-			w.close(at)
+			w.reasonProperties(p.ReasonString, p.User)
 		}
 	}
 	return w.finish()

@@ -16,24 +16,25 @@ func (p *Auth) Type() Type { return TypeAuth }
 // any property is legal, the form that may have a Remaining Length of 0.
 func (p *Auth) Parse(h Header, body []byte, v Version) error {
 	*p = Auth{User: resetUsers(p.User)}
-	r := begin(h, TypeAuth, body, v)
+	r := reader{b: body, typ: TypeAuth, v: v}
+	r.check(h, TypeAuth)
 	if len(r.b) == 0 {
 		return r.end()
 	}
 	p.Code = r.code()
-	r.open(inAuth)
-	for r.property() {
-		switch r.id {
+	props := r.open(inAuth)
+	for props.next(&r) {
+		switch props.id {
 		case propAuthMethod:
-			p.AuthenticationMethod = string(r.data)
+			p.AuthenticationMethod = string(props.data)
 		case propAuthData:
-			p.AuthenticationData = clone(r.data)
+			p.AuthenticationData = clone(props.data)
 		case propReasonString:
-			p.ReasonString = string(r.data)
+			p.ReasonString = string(props.data)
 		}
 	}
-	p.User = r.takeUsers(p.User)
-	if p.AuthenticationMethod == "" && (p.Code != Success || r.seen != 0) {
+	p.User = props.takeUsers(&r, p.User)
+	if p.AuthenticationMethod == "" && (p.Code != Success || props.seen != 0) {
 		r.fail(ProtocolError, "no Authentication Method", "")
 	}
 	return r.end()

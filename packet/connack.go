@@ -34,7 +34,8 @@ func (p *Connack) Type() Type { return TypeConnack }
 // Parse implements [Packet]. In 3.1 the first byte has no meaning.
 func (p *Connack) Parse(h Header, body []byte, v Version) error {
 	*p = Connack{User: resetUsers(p.User)}
-	r := begin(h, TypeConnack, body, v)
+	r := reader{b: body, typ: TypeConnack, v: v}
+	r.check(h, TypeConnack)
 	flags := r.byte("Connect Acknowledge Flags")
 	if flags > 1 && v > V31 {
 		r.fail(MalformedPacket, "reserved bits of Connect Acknowledge Flags", statement(v, "MQTT-3.2.2-1", ""))
@@ -58,45 +59,45 @@ func (p *Connack) Parse(h Header, body []byte, v Version) error {
 }
 
 func (p *Connack) parseProperties(r *reader) {
-	r.open(inConnack)
-	for r.property() {
-		switch r.id {
+	props := r.open(inConnack)
+	for props.next(r) {
+		switch props.id {
 		case propSessionExpiry:
-			p.SessionExpiryInterval = ptr(r.num)
+			p.SessionExpiryInterval = ptr(props.num)
 		case propAssignedClientID:
-			p.AssignedClientID = string(r.data)
+			p.AssignedClientID = string(props.data)
 		case propServerKeepAlive:
-			p.ServerKeepAlive = ptr(uint16(r.num))
+			p.ServerKeepAlive = ptr(uint16(props.num))
 		case propAuthMethod:
-			p.AuthenticationMethod = string(r.data)
+			p.AuthenticationMethod = string(props.data)
 		case propAuthData:
-			p.AuthenticationData = clone(r.data)
+			p.AuthenticationData = clone(props.data)
 		case propResponseInformation:
-			p.ResponseInformation = string(r.data)
+			p.ResponseInformation = string(props.data)
 		case propServerReference:
-			p.ServerReference = string(r.data)
+			p.ServerReference = string(props.data)
 		case propReasonString:
-			p.ReasonString = string(r.data)
+			p.ReasonString = string(props.data)
 		case propReceiveMaximum:
-			p.ReceiveMaximum = uint16(r.num)
+			p.ReceiveMaximum = uint16(props.num)
 		case propTopicAliasMaximum:
-			p.TopicAliasMaximum = ptr(uint16(r.num))
+			p.TopicAliasMaximum = ptr(uint16(props.num))
 		case propMaximumQoS:
-			p.MaximumQoS = ptr(QoS(r.num))
+			p.MaximumQoS = ptr(QoS(props.num))
 		case propRetainAvailable:
-			p.RetainAvailable = ptr(r.num == 1)
+			p.RetainAvailable = ptr(props.num == 1)
 		case propMaximumPacketSize:
-			p.MaximumPacketSize = r.num
+			p.MaximumPacketSize = props.num
 		case propWildcardAvailable:
-			p.WildcardSubscriptionAvailable = ptr(r.num == 1)
+			p.WildcardSubscriptionAvailable = ptr(props.num == 1)
 		case propSubIDAvailable:
-			p.SubscriptionIdentifierAvailable = ptr(r.num == 1)
+			p.SubscriptionIdentifierAvailable = ptr(props.num == 1)
 		case propSharedAvailable:
-			p.SharedSubscriptionAvailable = ptr(r.num == 1)
+			p.SharedSubscriptionAvailable = ptr(props.num == 1)
 		}
 	}
-	r.authPair()
-	p.User = r.takeUsers(p.User)
+	props.authPair(r)
+	p.User = props.takeUsers(r, p.User)
 }
 
 // Append implements [Packet].

@@ -54,7 +54,8 @@ func (p *Connect) Type() Type { return TypeConnect }
 // UnsupportedProtocolVersion, with Level set if there was one.
 func (p *Connect) Parse(h Header, body []byte, _ Version) error {
 	*p = Connect{User: resetUsers(p.User)}
-	r := begin(h, TypeConnect, body, 0)
+	r := reader{b: body, typ: TypeConnect, v: 0}
+	r.check(h, TypeConnect)
 	p.parseVersion(&r)
 	flags := r.byte("Connect Flags")
 	checkConnectFlags(&r, flags)
@@ -125,29 +126,29 @@ func checkConnectFlags(r *reader, flags byte) {
 }
 
 func (p *Connect) parseProperties(r *reader) {
-	r.open(inConnect)
-	for r.property() {
-		switch r.id {
+	props := r.open(inConnect)
+	for props.next(r) {
+		switch props.id {
 		case propSessionExpiry:
-			p.SessionExpiryInterval = ptr(r.num)
+			p.SessionExpiryInterval = ptr(props.num)
 		case propAuthMethod:
-			p.AuthenticationMethod = string(r.data)
+			p.AuthenticationMethod = string(props.data)
 		case propAuthData:
-			p.AuthenticationData = clone(r.data)
+			p.AuthenticationData = clone(props.data)
 		case propRequestProblem:
-			p.NoProblemInformation = r.num == 0
+			p.NoProblemInformation = props.num == 0
 		case propRequestResponse:
-			p.RequestResponseInformation = r.num == 1
+			p.RequestResponseInformation = props.num == 1
 		case propReceiveMaximum:
-			p.ReceiveMaximum = uint16(r.num)
+			p.ReceiveMaximum = uint16(props.num)
 		case propTopicAliasMaximum:
-			p.TopicAliasMaximum = uint16(r.num)
+			p.TopicAliasMaximum = uint16(props.num)
 		case propMaximumPacketSize:
-			p.MaximumPacketSize = r.num
+			p.MaximumPacketSize = props.num
 		}
 	}
-	r.authPair()
-	p.User = r.takeUsers(p.User)
+	props.authPair(r)
+	p.User = props.takeUsers(r, p.User)
 }
 
 // Append implements [Packet]. The version is v if it is not 0, else that of the

@@ -16,7 +16,8 @@ func (p *Disconnect) Type() Type { return TypeDisconnect }
 // Parse implements [Packet].
 func (p *Disconnect) Parse(h Header, body []byte, v Version) error {
 	*p = Disconnect{User: resetUsers(p.User)}
-	r := begin(h, TypeDisconnect, body, v)
+	r := reader{b: body, typ: TypeDisconnect, v: v}
+	r.check(h, TypeDisconnect)
 	if v < V5 || len(r.b) == 0 {
 		return r.end()
 	}
@@ -24,18 +25,18 @@ func (p *Disconnect) Parse(h Header, body []byte, v Version) error {
 	if len(r.b) == 0 {
 		return r.end()
 	}
-	r.open(inDisconnect)
-	for r.property() {
-		switch r.id {
+	props := r.open(inDisconnect)
+	for props.next(&r) {
+		switch props.id {
 		case propSessionExpiry:
-			p.SessionExpiryInterval = ptr(r.num)
+			p.SessionExpiryInterval = ptr(props.num)
 		case propServerReference:
-			p.ServerReference = string(r.data)
+			p.ServerReference = string(props.data)
 		case propReasonString:
-			p.ReasonString = string(r.data)
+			p.ReasonString = string(props.data)
 		}
 	}
-	p.User = r.takeUsers(p.User)
+	p.User = props.takeUsers(&r, p.User)
 	return r.end()
 }
 

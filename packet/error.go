@@ -3,18 +3,14 @@ package packet
 // Error is why a packet could not be read or written.
 type Error struct {
 	Code      ReasonCode // what to close the connection with; 3.1 and 3.1.1 do not send it
-	Packet    Type       // the packet; 0 if the fixed header has no end
+	Packet    Type       // the packet
 	What      string     // what is wrong, such as "reserved flags"
 	Statement string     // the broken statement of the standard, such as "MQTT-3.8.1-1", or ""
 }
 
 // Error names the packet, the fault, the Reason Code and the statement.
 func (e *Error) Error() string {
-	s := "packet: "
-	if e.Packet != 0 {
-		s += e.Packet.String() + ": "
-	}
-	s += e.What + ": " + e.Code.Error()
+	s := "packet: " + e.Packet.String() + ": " + e.What + ": " + e.Code.Error()
 	if e.Statement != "" {
 		s += " [" + e.Statement + "]"
 	}

@@ -8,7 +8,8 @@ func (p *Pingreq) Type() Type { return TypePingreq }
 
 // Parse implements [Packet].
 func (p *Pingreq) Parse(h Header, body []byte, v Version) error {
-	r := begin(h, TypePingreq, body, v)
+	r := reader{b: body, typ: TypePingreq, v: v}
+	r.check(h, TypePingreq)
 	return r.end()
 }
 
@@ -25,7 +26,8 @@ func (p *Pingresp) Type() Type { return TypePingresp }
 
 // Parse implements [Packet].
 func (p *Pingresp) Parse(h Header, body []byte, v Version) error {
-	r := begin(h, TypePingresp, body, v)
+	r := reader{b: body, typ: TypePingresp, v: v}
+	r.check(h, TypePingresp)
 	return r.end()
 }
 

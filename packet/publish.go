@@ -41,12 +41,17 @@ func (p *Publish) Parse(h Header, body []byte, v Version) error {
 		SubscriptionIDs: p.SubscriptionIDs[:0],
 		User:            resetUsers(p.User),
 	}
-	r := begin(h, TypePublish, body, v)
+	r := reader{b: body, typ: TypePublish, v: v}
+	r.check(h, TypePublish)
 	p.Topic = r.topic("Topic Name", v >= V5)
 	if p.QoS > 0 {
 		p.PacketID = r.packetID()
 	}
-	if v >= V5 {
+	switch {
+	case v < V5:
+	case len(r.b) > 0 && r.b[0] == 0 && len(p.Topic) > 0:
+		r.b = r.b[1:] // most messages have no properties
+	default:
 		p.parseProperties(&r)
 	}
 	p.Payload = r.b
@@ -54,26 +59,26 @@ func (p *Publish) Parse(h Header, body []byte, v Version) error {
 }
 
 func (p *Publish) parseProperties(r *reader) {
-	r.open(inPublish)
-	for r.property() {
-		switch r.id {
+	props := r.open(inPublish)
+	for props.next(r) {
+		switch props.id {
 		case propPayloadFormat:
-			p.PayloadFormat = FormatBytes + PayloadFormat(r.num)
+			p.PayloadFormat = FormatBytes + PayloadFormat(props.num)
 		case propMessageExpiry:
-			p.MessageExpiryInterval, p.HasMessageExpiry = r.num, true
+			p.MessageExpiryInterval, p.HasMessageExpiry = props.num, true
 		case propContentType:
-			p.ContentType = r.data
+			p.ContentType = props.data
 		case propResponseTopic:
-			p.ResponseTopic = r.data
+			p.ResponseTopic = props.data
 		case propCorrelationData:
-			p.CorrelationData = r.data
+			p.CorrelationData = props.data
 		case propSubscriptionID:
-			p.SubscriptionIDs = append(p.SubscriptionIDs, r.num)
+			p.SubscriptionIDs = append(p.SubscriptionIDs, props.num)
 		case propTopicAlias:
-			p.TopicAlias = uint16(r.num)
+			p.TopicAlias = uint16(props.num)
 		}
 	}
-	p.User = r.takeUsers(p.User)
+	p.User = props.takeUsers(r, p.User)
 	if len(p.Topic) == 0 && p.TopicAlias == 0 && r.err == nil {
 		r.emptyTopic("Topic Name without Topic Alias")
 	}
@@ -96,8 +101,8 @@ func (p *Publish) Append(b []byte, v Version) ([]byte, error) {
 // head to many receivers. idAt is the index in out of the two bytes of the Packet
 // Identifier, which may be 0 here and set there later; at QoS 0 idAt is 0.
 func (p *Publish) AppendHead(b []byte, v Version) (out []byte, idAt int, err error) {
-	if what := p.unfit(v); what != "" {
-		return b, 0, &Error{ProtocolError, TypePublish, what, ""}
+	if err := p.unfit(v); err != nil {
+		return b, 0, err
 	}
 	n := 2 + len(p.Topic)
 	if p.QoS > 0 {
@@ -138,36 +143,53 @@ func (p *Publish) firstByte() byte {
 	return c
 }
 
-// unfit names what keeps the packet from being encoded.
-func (p *Publish) unfit(v Version) string {
+// unfit is what keeps the packet from being encoded in version v.
+func (p *Publish) unfit(v Version) error {
+	what := ""
 	switch {
 	case p.QoS > 2:
-		return "QoS over 2"
+		what = "QoS over 2"
 	case p.Dup && p.QoS == 0:
-		return "DUP at QoS 0"
-	case len(p.Topic) > math.MaxUint16:
-		return "Topic Name over 65535 bytes"
+		what = "DUP at QoS 0"
 	case len(p.Topic) == 0 && (v < V5 || p.TopicAlias == 0):
-		return "empty Topic Name"
-	case v < V5:
-		return ""
-	case p.PayloadFormat > FormatUTF8:
-		return "Payload Format Indicator out of range"
-	case len(p.ContentType) > math.MaxUint16:
-		return "Content Type over 65535 bytes"
-	case len(p.ResponseTopic) > math.MaxUint16:
-		return "Response Topic over 65535 bytes"
-	case len(p.CorrelationData) > math.MaxUint16:
-		return "Correlation Data over 65535 bytes"
+		what = "empty Topic Name"
+	case v >= V5 && p.PayloadFormat > FormatUTF8:
+		what = "Payload Format Indicator out of range"
+	}
+	if what != "" {
+		return &Error{ProtocolError, TypePublish, what, ""}
+	}
+	if what = p.tooLong(v); what != "" {
+		return &Error{MalformedPacket, TypePublish, what + " over 65535 bytes", ""}
+	}
+	if v < V5 {
+		return nil
 	}
 	for _, id := range p.SubscriptionIDs {
 		if id == 0 || id > MaxRemainingLength {
-			return "Subscription Identifier out of range"
+			return &Error{ProtocolError, TypePublish, "Subscription Identifier out of range", ""}
 		}
+	}
+	return nil
+}
+
+// tooLong names a field that is longer than its two-byte length can say.
+func (p *Publish) tooLong(v Version) string {
+	switch {
+	case len(p.Topic) > math.MaxUint16:
+		return "Topic Name"
+	case v < V5:
+		return ""
+	case len(p.ContentType) > math.MaxUint16:
+		return "Content Type"
+	case len(p.ResponseTopic) > math.MaxUint16:
+		return "Response Topic"
+	case len(p.CorrelationData) > math.MaxUint16:
+		return "Correlation Data"
 	}
 	for i := range p.User {
 		if len(p.User[i].Name) > math.MaxUint16 || len(p.User[i].Value) > math.MaxUint16 {
-			return "User Property over 65535 bytes"
+			return "User Property"
 		}
 	}
 	return ""

@@ -1,9 +1,6 @@
 package packet
 
-import (
-	"encoding/binary"
-	"strings"
-)
+import "encoding/binary"
 
 // reader takes a packet body apart from front to back. After the first error all
 // its methods return zero values, so that only the end of a packet need look.
@@ -12,35 +9,21 @@ type reader struct {
 	typ Type
 	v   Version
 	err error
-
-	// The property set that open has begun and property walks through.
-	set   []byte // all of it
-	rest  []byte // what is left of it
-	place uint   // bit of the packet type, or inWill
-	seen  uint64 // bit id: the property was there
-
-	// The property that property has read.
-	id    byte
-	num   uint32 // a number
-	data  []byte // a string, binary data or the name of a pair
-	value []byte // the value of a pair
-
-	users     int // User Properties so far
-	userBytes int // bytes in their names and values
 }
 
-// begin checks the header of a packet that is to be of type t.
-func begin(h Header, t Type, body []byte, v Version) reader {
-	r := reader{b: body, typ: t, v: v}
+// check is the first step of every Parse: the header is one of type t that is legal.
+func (r *reader) check(h Header, t Type) {
 	switch {
 	case h.Type != t:
 		r.fail(ProtocolError, "header of "+h.Type.String(), "")
-	case h.Length != len(body):
+	case h.Length != len(r.b):
 		r.fail(MalformedPacket, "body and Remaining Length differ", "")
 	default:
-		r.err = h.Check(v)
+		if err := h.Check(r.v); err != nil {
+			r.err = err
+			r.b = nil
+		}
 	}
-	return r
 }
 
 // fail keeps the first error.
@@ -48,7 +31,14 @@ func (r *reader) fail(code ReasonCode, what, id string) {
 	if r.err == nil {
 		r.err = &Error{code, r.typ, what, id}
 	}
-	r.b, r.rest = nil, nil
+	r.b = nil
+}
+
+// cutOff says that the body ends in a field.
+func (r *reader) cutOff(what string) {
+	if r.err == nil {
+		r.fail(MalformedPacket, what+" cut off", "")
+	}
 }
 
 // end is the packet's error; bytes that are left over are one.
@@ -61,7 +51,7 @@ func (r *reader) end() error {
 
 func (r *reader) byte(what string) byte {
 	if len(r.b) < 1 {
-		r.fail(MalformedPacket, what+" cut off", "")
+		r.cutOff(what)
 		return 0
 	}
 	c := r.b[0]
@@ -71,7 +61,7 @@ func (r *reader) byte(what string) byte {
 
 func (r *reader) uint16(what string) uint16 {
 	if len(r.b) < 2 {
-		r.fail(MalformedPacket, what+" cut off", "")
+		r.cutOff(what)
 		return 0
 	}
 	n := binary.BigEndian.Uint16(r.b)
@@ -98,6 +88,23 @@ func (r *reader) checkCode(c ReasonCode) ReasonCode {
 		r.fail(ProtocolError, "Reason Code of another packet", reasonStatement(r.typ))
 	}
 	return c
+}
+
+// codes reads the Reason Codes that are the payload of SUBACK and UNSUBACK.
+func (r *reader) codes(dst []ReasonCode) []ReasonCode {
+	if len(r.b) == 0 {
+		r.fail(ProtocolError, "no Reason Code", "")
+	}
+	for len(r.b) > 0 {
+		c := ReasonCode(r.byte("Reason Code"))
+		if r.v < V5 && c > GrantedQoS2 && c != UnspecifiedError {
+			r.fail(ProtocolError, "return code", statement(r.v, "", "MQTT-3.9.3-2"))
+		} else if r.v >= V5 {
+			r.checkCode(c)
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // reasonStatement is the statement that ties a packet to its Reason Codes.
@@ -141,7 +148,7 @@ func lengthed(b []byte) (s, rest []byte, ok bool) {
 func (r *reader) binary(what string) []byte {
 	s, rest, ok := lengthed(r.b)
 	if !ok {
-		r.fail(MalformedPacket, what+" cut off", "")
+		r.cutOff(what)
 		return nil
 	}
 	r.b = rest
@@ -187,169 +194,6 @@ func (r *reader) checkText(what string, t text) {
 	case t.invalid:
 		r.fail(MalformedPacket, what+" is not UTF-8", statement(r.v, "MQTT-1.5.4-1", "MQTT-1.5.3-1"))
 	}
-}
-
-// open begins a property set: it reads the Property Length.
-func (r *reader) open(place uint) {
-	r.place, r.seen, r.users, r.userBytes = place, 0, 0, 0
-	r.set, r.rest = nil, nil
-	n, size := varint(r.b)
-	switch {
-	case r.err != nil:
-	case size < 0:
-		r.fail(MalformedPacket, "Property Length", "MQTT-1.5.5-1")
-	case size == 0 || int(n) > len(r.b)-size:
-		r.fail(MalformedPacket, "Property Length beyond the packet", "")
-	default:
-		end := size + int(n)
-		r.set = r.b[size:end:end]
-		r.rest = r.set
-		r.b = r.b[end:]
-	}
-}
-
-// property reads the next property of the set, checked against the table. It is
-// false at the end of the set and after an error.
-func (r *reader) property() bool {
-	if len(r.rest) == 0 {
-		return false
-	}
-	id := r.rest[0]
-	if int(id) >= len(properties) || properties[id].kind == 0 {
-		r.fail(MalformedPacket, "unknown property", "")
-		return false
-	}
-	p := &properties[id]
-	bit := uint64(1) << id
-	switch {
-	case p.packets&r.place == 0:
-		r.fail(ProtocolError, p.name+" does not belong here", "")
-		return false
-	case r.seen&bit != 0 && p.repeats&r.place == 0:
-		r.fail(ProtocolError, p.name+" twice", "")
-		return false
-	}
-	r.seen |= bit
-	r.id = id
-	return r.propertyValue(p, r.rest[1:])
-}
-
-// propertyValue reads the value of property p at the start of b.
-func (r *reader) propertyValue(p *property, b []byte) bool {
-	ok := true
-	switch p.kind {
-	case kindFlag:
-		if ok = len(b) >= 1; ok {
-			r.num, r.rest = uint32(b[0]), b[1:]
-			if r.num > 1 {
-				r.fail(ProtocolError, p.name+" out of range", "")
-			}
-		}
-	case kindUint16:
-		if ok = len(b) >= 2; ok {
-			r.num, r.rest = uint32(binary.BigEndian.Uint16(b)), b[2:]
-		}
-	case kindUint32:
-		if ok = len(b) >= 4; ok {
-			r.num, r.rest = binary.BigEndian.Uint32(b), b[4:]
-		}
-	case kindVarint:
-		n, size := varint(b)
-		if size < 0 {
-			r.fail(MalformedPacket, p.name+" not in its shortest form", "MQTT-1.5.5-1")
-			return false
-		}
-		if ok = size > 0; ok {
-			r.num, r.rest = n, b[size:]
-		}
-	case kindBinary:
-		r.data, r.rest, ok = lengthed(b)
-	case kindString:
-		if r.data, r.rest, ok = lengthed(b); ok {
-			r.propertyText(p, r.data)
-		}
-	case kindPair:
-		if r.data, b, ok = lengthed(b); !ok {
-			break
-		}
-		if r.value, r.rest, ok = lengthed(b); ok {
-			r.propertyText(p, r.data)
-			r.propertyText(p, r.value)
-			r.users++
-			r.userBytes += len(r.data) + len(r.value)
-		}
-	}
-	if !ok {
-		r.fail(MalformedPacket, p.name+" cut off", "")
-	} else if p.zero != Success && r.num == 0 {
-		id := ""
-		if r.id == propTopicAlias {
-			id = "MQTT-3.3.2-8"
-		}
-		r.fail(p.zero, p.name+" 0", id)
-	}
-	return r.err == nil
-}
-
-// propertyText checks a string property.
-func (r *reader) propertyText(p *property, s []byte) {
-	t := scanText(s)
-	if t.null || t.invalid {
-		r.checkText(p.name, t)
-		return
-	}
-	switch r.id {
-	case propResponseTopic:
-		if t.wild {
-			r.fail(ProtocolError, "wildcard in "+p.name, "MQTT-3.3.2-14")
-		} else if len(s) == 0 {
-			r.fail(ProtocolError, "empty "+p.name, "MQTT-4.7.3-1")
-		}
-	case propAuthMethod:
-		if len(s) == 0 {
-			r.fail(BadAuthenticationMethod, "empty "+p.name, "")
-		}
-	}
-}
-
-// authPair checks, at the end of a property set, that there is no Authentication
-// Data without a method.
-func (r *reader) authPair() {
-	if r.err == nil && r.seen&(1<<propAuthData) != 0 && r.seen&(1<<propAuthMethod) == 0 {
-		r.fail(ProtocolError, "Authentication Data without Authentication Method", "")
-	}
-}
-
-// takeUsers appends the User Properties of the set that was read to its end to
-// dst. All their text is one allocation, and no byte more than it.
-func (r *reader) takeUsers(dst []UserProperty) []UserProperty {
-	if r.err != nil || r.users == 0 {
-		return dst
-	}
-	n := r.users
-	var text strings.Builder
-	text.Grow(r.userBytes)
-	if cap(dst)-len(dst) < n {
-		dst = append(make([]UserProperty, 0, len(dst)+n), dst...)
-	}
-	again := reader{typ: r.typ, v: r.v, place: r.place, rest: r.set}
-	for again.property() {
-		if again.id != propUser {
-			continue
-		}
-		at := text.Len()
-		text.Write(again.data)
-		text.Write(again.value)
-		both := text.String()[at:]
-		dst = append(dst, UserProperty{both[:len(again.data)], both[len(again.data):]})
-	}
-	return dst
-}
-
-// resetUsers empties a list for reuse and lets go of its text.
-func resetUsers(u []UserProperty) []UserProperty {
-	clear(u)
-	return u[:0]
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -36,16 +36,17 @@ func (p *Subscribe) Type() Type { return TypeSubscribe }
 func (p *Subscribe) Parse(h Header, body []byte, v Version) error {
 	clear(p.Filters)
 	*p = Subscribe{User: resetUsers(p.User), Filters: p.Filters[:0]}
-	r := begin(h, TypeSubscribe, body, v)
+	r := reader{b: body, typ: TypeSubscribe, v: v}
+	r.check(h, TypeSubscribe)
 	p.PacketID = r.packetID()
 	if v >= V5 {
-		r.open(inSubscribe)
-		for r.property() {
-			if r.id == propSubscriptionID {
-				p.SubscriptionID = r.num
+		props := r.open(inSubscribe)
+		for props.next(&r) {
+			if props.id == propSubscriptionID {
+				p.SubscriptionID = props.num
 			}
 		}
-		p.User = r.takeUsers(p.User)
+		p.User = props.takeUsers(&r, p.User)
 	}
 	if len(r.b) == 0 {
 		r.fail(ProtocolError, "no Topic Filter", statement(v, "MQTT-3.8.3-2", "MQTT-3.8.3-3"))

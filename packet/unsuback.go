@@ -14,7 +14,8 @@ func (p *Unsuback) Type() Type { return TypeUnsuback }
 // Parse implements [Packet].
 func (p *Unsuback) Parse(h Header, body []byte, v Version) error {
 	*p = Unsuback{Codes: p.Codes[:0], User: resetUsers(p.User)}
-	r := begin(h, TypeUnsuback, body, v)
+	r := reader{b: body, typ: TypeUnsuback, v: v}
+	r.check(h, TypeUnsuback)
 	p.PacketID = r.packetID()
 	if v >= V5 {
 		p.ReasonString, p.User = r.reasonProperties(p.User)

@@ -14,13 +14,11 @@ func (p *Unsubscribe) Type() Type { return TypeUnsubscribe }
 func (p *Unsubscribe) Parse(h Header, body []byte, v Version) error {
 	clear(p.Filters)
 	*p = Unsubscribe{Filters: p.Filters[:0], User: resetUsers(p.User)}
-	r := begin(h, TypeUnsubscribe, body, v)
+	r := reader{b: body, typ: TypeUnsubscribe, v: v}
+	r.check(h, TypeUnsubscribe)
 	p.PacketID = r.packetID()
 	if v >= V5 {
-		r.open(1 << TypeUnsubscribe)
-		for r.property() {
-		}
-		p.User = r.takeUsers(p.User)
+		_, p.User = r.reasonProperties(p.User)
 	}
 	if len(r.b) == 0 {
 		r.fail(ProtocolError, "no Topic Filter", statement(v, "MQTT-3.10.3-2", "MQTT-3.10.3-2"))
@@ -38,9 +36,7 @@ func (p *Unsubscribe) Append(b []byte, v Version) ([]byte, error) {
 	w := newWriter(b, TypeUnsubscribe, 0x02)
 	w.packetID(p.PacketID)
 	if v >= V5 {
-		at := w.open()
-		w.users(p.User)
-		w.close(at)
+		w.reasonProperties("", p.User)
 	}
 	if len(p.Filters) == 0 {
 		w.fail(ProtocolError, "no Topic Filter")

@@ -21,24 +21,24 @@ type Will struct {
 // parse reads the three fields of the will; QoS and Retain are set.
 func (p *Will) parse(r *reader) {
 	if r.v >= V5 {
-		r.open(inWill)
-		for r.property() {
-			switch r.id {
+		props := r.open(inWill)
+		for props.next(r) {
+			switch props.id {
 			case propPayloadFormat:
-				p.PayloadFormat = FormatBytes + PayloadFormat(r.num)
+				p.PayloadFormat = FormatBytes + PayloadFormat(props.num)
 			case propMessageExpiry:
-				p.MessageExpiryInterval = ptr(r.num)
+				p.MessageExpiryInterval = ptr(props.num)
 			case propContentType:
-				p.ContentType = string(r.data)
+				p.ContentType = string(props.data)
 			case propResponseTopic:
-				p.ResponseTopic = string(r.data)
+				p.ResponseTopic = string(props.data)
 			case propCorrelationData:
-				p.CorrelationData = clone(r.data)
+				p.CorrelationData = clone(props.data)
 			case propWillDelay:
-				p.DelayInterval = r.num
+				p.DelayInterval = props.num
 			}
 		}
-		p.User = r.takeUsers(nil)
+		p.User = props.takeUsers(r, nil)
 	}
 	p.Topic = string(r.topic("Will Topic", false))
 	p.Payload = clone(r.binary("Will Payload"))

@@ -178,3 +178,11 @@ func (w *writer) users(list []UserProperty) {
 		w.text("User Property", list[i].Value)
 	}
 }
+
+// reasonProperties writes a property set of Reason String and User Properties.
+func (w *writer) reasonProperties(reason string, users []UserProperty) {
+	at := w.open()
+	w.textProperty(propReasonString, reason)
+	w.users(users)
+	w.close(at)
+}
