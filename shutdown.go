@@ -1,0 +1,101 @@
+package mqttx
+
+import (
+	"context"
+	"errors"
+	"net"
+)
+
+// shutdown ends the server: no new connections, clients told, outboxes flushed, everything stored. Whatever is left when
+// ctx ends is cut.
+func (b *broker) shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.closing = true
+	listeners := b.listeners
+	b.listeners = make(map[net.Listener]struct{})
+	conns := make([]*Conn, 0, len(b.conns))
+	for c := range b.conns {
+		conns = append(conns, c)
+	}
+	b.mu.Unlock()
+	var errs []error
+	for l := range listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	for _, c := range conns {
+		c.shutDown()
+	}
+	if err := b.waitConns(ctx); err != nil {
+		errs = append(errs, err)
+		for _, c := range conns {
+			c.nc.Close()
+		}
+	}
+	if err := b.finish(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// waitConns waits until no connection is left but the one whose callback is calling.
+func (b *broker) waitConns(ctx context.Context) error {
+	caller, _ := ctx.Value(connKey{}).(*Conn)
+	for {
+		b.mu.Lock()
+		n := len(b.conns)
+		if _, in := b.conns[caller]; in {
+			n--
+		}
+		if n == 0 {
+			b.mu.Unlock()
+			return nil
+		}
+		if b.removed == nil {
+			b.removed = make(chan struct{})
+		}
+		removed := b.removed
+		b.mu.Unlock()
+		select {
+		case <-removed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// remove forgets a connection that has ended.
+func (b *broker) remove(c *Conn) {
+	b.mu.Lock()
+	delete(b.conns, c)
+	if b.removed != nil {
+		close(b.removed)
+		b.removed = nil
+	}
+	b.mu.Unlock()
+}
+
+// finish stops what is left of the server, once.
+func (b *broker) finish() error {
+	b.mu.Lock()
+	again := b.finished
+	b.finished = true
+	b.mu.Unlock()
+	if again {
+		return nil
+	}
+	b.wheel.Close()
+	var err error
+	if b.journal != nil {
+		err = b.journal.close()
+	}
+	close(b.done)
+	return err
+}
+
+func (b *broker) isFinished() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.finished
+}
