@@ -104,9 +104,9 @@ type Packet interface {
 	Type() Type
 
 	// Parse reads the packet from its header and body, the h.Length bytes behind
-	// the fixed header, as version v, one of the three. It begins with h.Check(v), resets every
-	// field and keeps the capacity of slices. On an error, an [*Error], the fields
-	// hold what was read before it.
+	// the fixed header, as version v, one of the three. It begins with h.Check(v),
+	// resets every field and keeps the capacity of slices. On an error, an
+	// [*Error], the fields hold what was read before it.
 	Parse(h Header, body []byte, v Version) error
 
 	// Append appends the whole packet with its fixed header to b, in version v.
