@@ -135,7 +135,7 @@ func (c *Conn) attach(s *session, ack *packet.Connack) {
 	c.counts = true
 	c.armKeepAlive()
 	if t := c.b.trace; t != nil && t.Connected != nil {
-		t.Connected(c)
+		c.b.watch("Connected", func() { t.Connected(c) })
 	}
 	for _, m := range early {
 		w.begin(newLetter(m), w.now)
@@ -182,7 +182,7 @@ func (c *Conn) finish() {
 	c.callDisconnected()
 	if c.counts {
 		if t := b.trace; t != nil && t.Disconnected != nil {
-			t.Disconnected(c, c.why)
+			b.watch("Disconnected", func() { t.Disconnected(c, c.why) })
 		}
 	}
 	if c.claimed {

@@ -14,7 +14,20 @@ const (
 	FeatureWildcard                       // + and # in filters (G78)
 	FeatureShared                         // shared subscriptions (G75)
 	FeatureTopicAlias                     // Topic Aliases from clients (G58)
+	FeatureQoS1                           // QoS 1 and 2: Maximum QoS is 0 [MQTT-3.2.2-9]
+	FeatureQoS2                           // QoS 2: Maximum QoS is 1
 )
+
+// maximumQoS gives the highest QoS that clients may publish with.
+func (f Feature) maximumQoS() QoS {
+	switch {
+	case f&FeatureQoS1 != 0:
+		return 0
+	case f&FeatureQoS2 != 0:
+		return 1
+	}
+	return 2
+}
 
 // Compat is a set of departures from the standard, each of them a promise of the server guide where it and the standard
 // disagree. The zero value follows the standard.

@@ -23,6 +23,9 @@ func (c *Conn) connack(r *ConnectRequest, authData []byte) *packet.Connack {
 	p.RetainAvailable = off(FeatureRetain)
 	p.WildcardSubscriptionAvailable = off(FeatureWildcard)
 	p.SubscriptionIdentifierAvailable = new(c.b.compat&NoSubscriptionIDs == 0)
+	if c.b.maxQoS < 2 {
+		p.MaximumQoS = new(c.b.maxQoS)
+	}
 	p.TopicAliasMaximum = new(uint16(c.aliasMax))
 	p.ReceiveMaximum = uint16(c.recvMax)
 	if lim.PacketSize < maxPacket {
@@ -99,7 +102,7 @@ func (c *Conn) refuseConnect(code ReasonCode, e *Error) {
 	}
 	c.logRefusal(who, code, e)
 	if t := c.b.trace; t != nil && t.Refused != nil {
-		t.Refused(who, &Error{Code: code, Text: e.Text, Err: e.Err})
+		c.b.watch("Refused", func() { t.Refused(who, &Error{Code: code, Text: e.Text, Err: e.Err}) })
 	}
 	if c.maxPacket == 0 {
 		c.maxPacket = maxPacket

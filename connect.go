@@ -128,6 +128,9 @@ func (c *Conn) checkConnect(p *packet.Connect, r *ConnectRequest) (ReasonCode, e
 		if w.Retain && c.b.disabled&FeatureRetain != 0 {
 			return RetainNotSupported, errors.New("mqttx: retained will")
 		}
+		if w.QoS > c.b.maxQoS {
+			return QoSNotSupported, errors.New("mqttx: will QoS over Maximum QoS")
+		}
 		if isSystemTopic(w.Topic) {
 			return NotAuthorized, errSystemTopic
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/e8743928/mqttx/packet"
 	"github.com/e8743928/mqttx/topic"
@@ -31,6 +32,10 @@ func (c *Conn) handlePublish(p *packet.Publish) {
 		c.fail(RetainNotSupported, errors.New("mqttx: RETAIN while retained messages are off"))
 		return
 	}
+	if p.QoS > c.b.maxQoS {
+		c.fail(QoSNotSupported, errors.New("mqttx: QoS over Maximum QoS"))
+		return
+	}
 	if !c.withinRate(p, s) {
 		return
 	}
@@ -45,6 +50,10 @@ func (c *Conn) publish(p *packet.Publish, s *session) {
 	l.From = c.Client()
 	if isSystemTopic(l.Topic) {
 		c.refusePublish(p, NotAuthorized, errSystemTopic)
+		return
+	}
+	if c.b.checkFormat && p.PayloadFormat == FormatUTF8 && !utf8.Valid(p.Payload) {
+		c.refusePublish(p, PayloadFormatInvalid, nil)
 		return
 	}
 	if len(p.Payload) >= refSize || c.b.has.blockingPublish || c.b.trace != nil {

@@ -23,7 +23,7 @@ func (b *broker) route(w *way, from *session) (taken int, code ReasonCode) {
 	b.n.published.Add(1)
 	if t := b.trace; t != nil && t.Published != nil {
 		w.l = w.l.keep()
-		t.Published(&w.l.Message)
+		b.watch("Published", func() { t.Published(&w.l.Message) })
 	}
 	w.collect(from)
 	fulls := 0

@@ -27,6 +27,10 @@ type Server struct {
 	Logger    *slog.Logger // nil: slog.Default()
 	Trace     *Trace       // watches without deciding; nil: nobody
 
+	// CheckPayloadFormat refuses a PUBLISH whose payload is not the UTF-8 text that its Payload Format Indicator says, with
+	// PayloadFormatInvalid (G80).
+	CheckPayloadFormat bool
+
 	once sync.Once
 	b    *broker
 }
@@ -34,19 +38,21 @@ type Server struct {
 // broker is what a Server becomes with its first method call.
 type broker struct {
 	// Set by open, then fixed.
-	tables   []*table
-	has      has
-	store    Store
-	journal  *journal // nil: memory only
-	disabled Feature
-	compat   Compat
-	tls      *tls.Config
-	log      *limitedLog
-	trace    *Trace
-	wheel    *wheel.Wheel
-	began    time.Time
-	openErr  error         // Limits or Store were no good
-	done     chan struct{} // closed when Shutdown or Close is done
+	tables      []*table
+	has         has
+	store       Store
+	journal     *journal // nil: memory only
+	disabled    Feature
+	compat      Compat
+	maxQoS      QoS
+	checkFormat bool
+	tls         *tls.Config
+	log         *limitedLog
+	trace       *Trace
+	wheel       *wheel.Wheel
+	began       time.Time
+	openErr     error         // Limits or Store were no good
+	done        chan struct{} // closed when Shutdown or Close is done
 
 	limits   atomic.Pointer[Limits] // resolved
 	n        counters
@@ -76,7 +82,7 @@ type has struct {
 func (s *Server) open() *broker {
 	s.once.Do(func() {
 		b := &broker{
-			store: s.Store, disabled: s.Disabled, compat: s.Compat, tls: s.TLSConfig, trace: s.Trace,
+			store: s.Store, disabled: s.Disabled, compat: s.Compat, maxQoS: s.Disabled.maximumQoS(), checkFormat: s.CheckPayloadFormat, tls: s.TLSConfig, trace: s.Trace,
 			wheel: wheel.New(), began: time.Now(), done: make(chan struct{}),
 			sessions: make(map[string]*session), conns: make(map[*Conn]struct{}), listeners: make(map[net.Listener]struct{}),
 		}

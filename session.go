@@ -228,7 +228,7 @@ func (c *Conn) sendAtMostOnce(w *way, f copyFor) verdict {
 func (b *broker) delivered(who func() Client, m *Message) {
 	b.n.delivered.Add(1)
 	if t := b.trace; t != nil && t.Delivered != nil {
-		t.Delivered(who(), m)
+		b.watch("Delivered", func() { t.Delivered(who(), m) })
 	}
 }
 

@@ -1,6 +1,8 @@
 package mqttx
 
 import (
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -54,6 +56,16 @@ func (s *Server) Stats() Stats {
 func (b *broker) drop(c Client, m *Message, why DropReason) {
 	b.n.dropped[why].Add(1)
 	if t := b.trace; t != nil && t.Dropped != nil {
-		t.Dropped(c, m, why)
+		b.watch("Dropped", func() { t.Dropped(c, m, why) })
 	}
+}
+
+// watch calls a function of Trace; a panic in it harms nobody.
+func (b *broker) watch(what string, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			b.log.error("panic in a Trace function", "function", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
 }

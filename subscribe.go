@@ -117,7 +117,7 @@ func (c *Conn) subscribeOne(s *session, w *way, p *packet.Subscribe, f packet.Fi
 		}
 		return nil, false, r
 	}
-	x.QoS = min(x.QoS, f.QoS)
+	x.QoS = min(x.QoS, f.QoS, c.b.maxQoS)
 	if err := topic.CheckFilter(x.key()); err != nil {
 		return no(TopicFilterInvalid, err)
 	}

@@ -3,7 +3,8 @@ package mqttx
 import "fmt"
 
 // Trace watches what a Server does without deciding. nil functions are not called and cost nothing; none may wait, since
-// they are called on the way of the messages, from any goroutine and several at once. A panic in one is logged.
+// they are called on the way of the messages, from any goroutine and several at once, and with locks held: they must not call
+// methods of Server or Conn but Stats, Client, ClientID, Version and the addresses. A panic in one is logged.
 type Trace struct {
 	Connected    func(c *Conn)                              // CONNACK with Success is sent
 	Refused      func(c Client, why error)                  // a CONNECT was refused, or a socket closed before it
