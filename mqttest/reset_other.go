@@ -1,0 +1,7 @@
+//go:build !unix
+
+package mqttest
+
+import "io"
+
+var errReset = io.ErrUnexpectedEOF
