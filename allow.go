@@ -65,10 +65,13 @@ func (s *session) remember(k access, yes bool, epoch uint64) {
 }
 
 // mayReceive tells whether the session's client may receive l at qos. No lock is held.
-func (s *session) mayReceive(l *letter, qos QoS) bool {
+func (s *session) mayReceive(w *way, l *letter, qos QoS) bool {
 	k := access{topic: l.Topic, op: OpReceive, qos: qos, retain: l.Retain}
 	if yes, known := s.recall(k); known {
 		return yes
+	}
+	if w != nil {
+		w.flush() // nobody's message waits for the call
 	}
 	epoch := s.b.epoch.Load()
 	kept := strings.Clone(l.Topic)
@@ -144,7 +147,7 @@ func (s *session) judge(ctx context.Context) {
 	s.mu.Unlock()
 	refused := make(map[*letter]bool)
 	for _, l := range waiting {
-		if !s.mayReceive(l, l.QoS) {
+		if !s.mayReceive(nil, l, l.QoS) {
 			refused[l] = true
 		}
 	}

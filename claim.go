@@ -34,7 +34,7 @@ func (b *broker) claim(c *Conn) (prev *Conn, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closing {
-		return nil, ServerShuttingDown
+		return nil, ServerUnavailable
 	}
 	s := b.sessions[client.ID]
 	if s == nil {
@@ -207,10 +207,13 @@ func (c *Conn) leaveSession(s *session, delayed bool) {
 	sleeps := c.expiry > 0 && b.compat&CleanSessionsOnly == 0
 	id := c.client.Load().ID
 	b.mu.Lock()
+	c.left = true
 	held := b.sessions[id]
 	if held != s && held != nil && held.owner == c { // refused after the claim, or EndSession has put a new one there
 		held.owner = nil
-		if !held.established {
+		if p := c.behind; p != nil && !p.left {
+			held.owner = p
+		} else if !held.established {
 			delete(b.sessions, id)
 		}
 	}
@@ -231,7 +234,7 @@ func (c *Conn) leaveSession(s *session, delayed bool) {
 	}
 	ghost := b.compat&CleanSessionsOnly != 0 && c.expiry > 0 && held == s && s.owner == c
 	if held == s {
-		if s.owner != c || ghost {
+		if s.owner != c && s.owner != nil || ghost {
 			n := b.newSession(id, s.client.Load())
 			n.owner = s.owner
 			if ghost {

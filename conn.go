@@ -56,6 +56,7 @@ type link struct {
 	claimed     bool   // broker.claim made c the owner of its client id
 	counts      bool   // in broker.n.connections
 	behind      *Conn  // c gave up waiting for it
+	left        bool   // c has let go of its client id; under broker.mu
 	setup       *setup // nil from CONNACK on
 	exchange    *exchange
 	will        *will

@@ -145,7 +145,7 @@ func (c *Conn) read() {
 		b, err := src.next()
 		for len(b) > 0 && !c.ended.Load() {
 			b = b[c.feed(b):]
-			if !c.pause.until.IsZero() {
+			for !c.pause.until.IsZero() {
 				c.waitPause()
 			}
 		}

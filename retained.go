@@ -81,7 +81,7 @@ func (b *broker) appendRetained(list []replay, s *session, x *sub) []replay {
 		if l.expired(now) {
 			continue
 		}
-		if b.has.allow && !s.mayReceive(l, min(l.QoS, x.QoS)) {
+		if b.has.allow && !s.mayReceive(nil, l, min(l.QoS, x.QoS)) {
 			b.drop(s.who(), &l.Message, DropNotAllowed)
 			continue
 		}

@@ -182,7 +182,7 @@ func (s *session) accept(w *way, t *target) verdict {
 	if s.local != nil {
 		return s.local.push(w)
 	}
-	if s.b.has.allow && !s.mayReceive(w.l, qos) {
+	if s.b.has.allow && !s.mayReceive(w, w.l, qos) {
 		s.b.drop(s.who(), &w.l.Message, DropNotAllowed)
 		return missed
 	}
