@@ -73,7 +73,7 @@ func (c *Conn) reply(r reply) {
 		}
 		return
 	}
-	full := c.putReplyLocked(&c.way, &r)
+	full := c.putReplyLocked(c.way, &r)
 	o.mu.Unlock()
 	if full {
 		c.cutOff()
@@ -140,7 +140,7 @@ func (c *Conn) handleAck(h packet.Header, body []byte) {
 		return
 	}
 	s := c.sess.Load()
-	w := &c.way
+	w := c.way
 	w.begin(nil, w.now)
 	s.mu.Lock()
 	e := s.byID[id]
@@ -220,7 +220,7 @@ func (c *Conn) handlePubrel(h packet.Header, body []byte) {
 		c.malformed(err)
 		return
 	}
-	w := &c.way
+	w := c.way
 	w.commit = 0
 	r := reply{kind: packet.TypePubcomp, id: p.PacketID}
 	if !c.sess.Load().forgetReceived(w, p.PacketID) && c.version == V5 {

@@ -90,7 +90,7 @@ func (b *broker) renew(c *Conn, s *session) (*session, error) {
 
 // attach makes the session take messages for c and sends CONNACK, then what has waited.
 func (c *Conn) attach(s *session, ack *packet.Connack) {
-	w := &c.way
+	w := c.way
 	w.begin(nil, time.Now())
 	c.b.mu.Lock()
 	if !s.established {
@@ -156,7 +156,7 @@ func (c *Conn) attach(s *session, ack *packet.Connack) {
 // finish ends what a connection has begun, once, when its driver reads no more: the session sleeps or ends, the will goes
 // its way, Disconnected is called. It runs on the turn.
 func (c *Conn) finish() {
-	c.turn.Lock()
+	c.takeTurn()
 	b := c.b
 	c.phase = phaseEnd
 	b.wheel.Stop(&c.timer)
@@ -188,7 +188,7 @@ func (c *Conn) finish() {
 	if c.claimed {
 		c.leaveSession(s, delayed)
 	}
-	c.turn.Unlock()
+	c.endTurn()
 	if p := c.behind; p != nil { // nobody passes the connection that c waited for in vain
 		go func() {
 			<-p.gone

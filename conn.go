@@ -62,8 +62,7 @@ type link struct {
 	will        *will
 	expiry      time.Duration // Session Expiry Interval; forever: never ends
 	aliases     []string      // Topic Aliases of the client, by number less one
-	way         way           // the message under way
-	pub         packet.Publish
+	way         *way          // the message under way; nil while nobody has the turn
 	pause       pause
 	heldPublish *packet.Publish // waits for a token of the message rate
 

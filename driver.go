@@ -20,7 +20,6 @@ const (
 // newConn makes a connection; nil: the server is closing, or full.
 func (b *broker) newConn(ctx context.Context, nc net.Conn) *Conn {
 	c := &Conn{link{b: b, nc: nc, wire: goroutines{}, base: ctx, accepted: time.Now(), gone: make(chan struct{}), written: make(chan struct{})}}
-	c.way.b, c.way.by = b, c
 	c.maxPacket = maxPacket
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -198,11 +197,10 @@ func (c *Conn) waitPause() {
 	t.Stop()
 	c.seen.Store(c.b.since(time.Now()))
 	c.held.Store(false)
-	c.turn.Lock()
+	c.takeTurn()
 	c.pause = pause{}
 	c.goOn()
-	c.way.flush()
-	c.turn.Unlock()
+	c.endTurn()
 }
 
 // pausedInVain notes that a pause has not helped if nothing was taken since moved.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -92,8 +93,8 @@ func checkMessage(m *Message) error {
 	return nil
 }
 
-// way is one message going through the rooms, and the outboxes that want flushing when it is through. Each connection has
-// one, used on its turn; others are made where the server itself publishes.
+// way is one message going through the rooms, and the outboxes that want flushing when it is through. Each connection borrows
+// one for its turn; others are made where the server itself publishes.
 type way struct {
 	b       *broker
 	by      *Conn // who may be made to pause; nil: nobody
@@ -101,12 +102,34 @@ type way struct {
 	l       *letter
 	scratch letter     // for l while it is lent
 	props   Properties // for l.Props while it is lent
-	forms   [2]form    // heads of l for 3.1 and 3.1.1: without packet id, with one
-	forms5  [2]form    // the same for 5.0
+	pub     packet.Publish
+	forms   [2]form // heads of l for 3.1 and 3.1.1: without packet id, with one
+	forms5  [2]form // the same for 5.0
 	targets []target
 	touched []*Conn
 	full    *Conn  // a receiver that is worth a pause
 	commit  uint64 // the journal's position that an acknowledgement waits for
+}
+
+var wayPool = sync.Pool{New: func() any { return new(way) }}
+
+// takeTurn makes the caller the one who works for the connection, with a way for what it publishes.
+func (c *Conn) takeTurn() {
+	c.turn.Lock()
+	w := wayPool.Get().(*way)
+	w.b, w.by = c.b, c
+	c.way = w
+}
+
+// endTurn flushes what was filled on the turn, and ends it.
+func (c *Conn) endTurn() {
+	w := c.way
+	w.flush()
+	w.l, w.by, w.full = nil, nil, nil
+	w.scratch, w.props, w.pub = letter{}, Properties{}, packet.Publish{User: w.pub.User[:0]}
+	c.way = nil
+	wayPool.Put(w)
+	c.turn.Unlock()
 }
 
 // form is the head of a PUBLISH, everything before the payload, to be copied and patched for each receiver.

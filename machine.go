@@ -126,11 +126,11 @@ func (c *Conn) handle(h packet.Header, body []byte) {
 	}
 	switch h.Type {
 	case packet.TypePublish:
-		if err := c.pub.Parse(h, body, c.version); err != nil {
+		if err := c.way.pub.Parse(h, body, c.version); err != nil {
 			c.malformed(err)
 			return
 		}
-		c.handlePublish(&c.pub)
+		c.handlePublish(&c.way.pub)
 	case packet.TypePuback, packet.TypePubrec, packet.TypePubcomp:
 		c.handleAck(h, body)
 	case packet.TypePubrel:
@@ -209,9 +209,8 @@ func (c *Conn) handleDisconnect(h packet.Header, body []byte) {
 // feed takes bytes as they come from the wire: with the beginning of a packet that is kept from before, if there is one.
 // It returns how many bytes of b it has done with, fewer than all only for a pause.
 func (c *Conn) feed(b []byte) (used int) {
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	defer c.way.flush()
+	c.takeTurn()
+	defer c.endTurn()
 	for len(c.tail) > 0 && used < len(b) {
 		n := c.wanted(b[used:])
 		c.keepTail(b[used : used+n])

@@ -44,7 +44,7 @@ func (c *Conn) handlePublish(p *packet.Publish) {
 
 // publish asks the handlers and routes.
 func (c *Conn) publish(p *packet.Publish, s *session) {
-	w := &c.way
+	w := c.way
 	w.scratch.read(p, &w.props, w.now)
 	l := &w.scratch
 	l.From = c.Client()
@@ -228,7 +228,7 @@ func (c *Conn) refusePublish(p *packet.Publish, code ReasonCode, err error) {
 		c.answer(p.QoS, p.PacketID, r.code, &r.Error, 0)
 	case ackable3(r.code):
 		if p.QoS == 2 {
-			w := &c.way
+			w := c.way
 			w.commit = 0
 			c.sess.Load().noteReceived(w, p.PacketID, c.b.ms())
 		}

@@ -219,7 +219,7 @@ func (c *Conn) pump() {
 // pumpOnTurn does pump's work where a handler has Deliver, which must run on the client's turn and without locks.
 func (c *Conn) pumpOnTurn() {
 	s := c.sess.Load()
-	w := &c.way
+	w := c.way
 	w.now = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,7 +19,7 @@ func (c *Conn) handleSubscribe(h packet.Header, body []byte) {
 		return
 	}
 	s := c.sess.Load()
-	w := &c.way
+	w := c.way
 	w.begin(nil, time.Now())
 	ack := &packet.Suback{PacketID: p.PacketID, Codes: make([]ReasonCode, 0, len(p.Filters))}
 	var retained []replay
@@ -172,7 +172,7 @@ func (c *Conn) handleUnsubscribe(h packet.Header, body []byte) {
 		return
 	}
 	s := c.sess.Load()
-	w := &c.way
+	w := c.way
 	w.begin(nil, time.Now())
 	ack := &packet.Unsuback{PacketID: p.PacketID}
 	var told *Error

@@ -25,7 +25,7 @@ func (c *Conn) startTasksLocked() {
 // that packets of the client get in between.
 func (c *Conn) runTasks() {
 	for {
-		c.turn.Lock()
+		c.takeTurn()
 		c.postMu.Lock()
 		var v any
 		post := len(c.posts) > 0
@@ -40,7 +40,7 @@ func (c *Conn) runTasks() {
 			c.tasks = false
 			c.posts = nil
 			c.postMu.Unlock()
-			c.turn.Unlock()
+			c.endTurn()
 			return
 		}
 		c.postMu.Unlock()
@@ -50,8 +50,7 @@ func (c *Conn) runTasks() {
 		if pump && !c.ended.Load() {
 			c.pumpOnTurn()
 		}
-		c.way.flush()
-		c.turn.Unlock()
+		c.endTurn()
 	}
 }
 
