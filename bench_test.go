@@ -10,7 +10,7 @@ import (
 )
 
 // nullWire is a driver without a socket: what is flushed has gone.
-type nullWire struct{}
+type nullWire struct{ *stream }
 
 func (nullWire) flush(c *Conn) {
 	c.out.mu.Lock()
@@ -28,8 +28,7 @@ func benchConn(tb testing.TB, s *Server, id string, v Version) *Conn {
 	tb.Helper()
 	here, there := net.Pipe()
 	tb.Cleanup(func() { here.Close(); there.Close() })
-	c := s.open().newConn(context.Background(), here)
-	c.wire = nullWire{}
+	c := s.open().newConn(context.Background(), nullWire{newStream(here)})
 	benchFeed(tb, c, &packet.Connect{Version: v, ClientID: id, CleanStart: true})
 	return c
 }

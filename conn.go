@@ -24,13 +24,11 @@ type Conn struct{ link }
 type link struct {
 	// Set before serve, then fixed.
 	b        *broker
-	nc       net.Conn
 	wire     wire
 	base     context.Context
 	refuse   error // what CONNACK is to tell: Admit has refused
 	accepted time.Time
 	gone     chan struct{} // closed when the last callback has returned
-	written  chan struct{} // closed when the writer has ended
 
 	// Set by CONNECT, then fixed.
 	version     packet.Version
@@ -121,12 +119,14 @@ const (
 	phaseEnd               // nothing more is read
 )
 
-// wire is what a connection asks of its driver.
+// wire is what a connection asks of its driver. All methods are called without locks and none waits.
 type wire interface {
-	// flush sends what the outbox holds, without waiting. It is called without locks.
-	flush(c *Conn)
-	// hangUp stops reading, sends what the outbox holds as far as that is soon done, and closes. Without locks.
-	hangUp(c *Conn)
+	flush(c *Conn)  // send what the outbox holds
+	hangUp(c *Conn) // stop reading, send what the outbox holds as far as that is soon done, and close
+	cut(c *Conn)    // close at once
+	remoteAddr() net.Addr
+	localAddr() net.Addr
+	tlsState() *tls.ConnectionState
 }
 
 const maxPosts = 1024 // values of Post waiting for Info
@@ -146,22 +146,13 @@ func (c *Conn) ClientID() string { return c.Client().ID }
 func (c *Conn) Version() Version { return c.version }
 
 // RemoteAddr is the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *Conn) RemoteAddr() net.Addr { return c.wire.remoteAddr() }
 
 // LocalAddr is the address that the client connected to.
-func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+func (c *Conn) LocalAddr() net.Addr { return c.wire.localAddr() }
 
 // TLS is the state of the TLS connection, client certificates included; nil if there is none.
-func (c *Conn) TLS() *tls.ConnectionState {
-	if t, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		st := t.ConnectionState()
-		return &st
-	}
-	if t, ok := c.nc.(interface{ TLS() *tls.ConnectionState }); ok {
-		return t.TLS()
-	}
-	return nil
-}
+func (c *Conn) TLS() *tls.ConnectionState { return c.wire.tlsState() }
 
 // Context ends when the connection does; its [context.Cause] is the *[DisconnectError].
 func (c *Conn) Context() context.Context { return (*connContext)(c) }

@@ -2,6 +2,7 @@ package mqttx
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,8 +19,8 @@ const (
 )
 
 // newConn makes a connection; nil: the server is closing, or full.
-func (b *broker) newConn(ctx context.Context, nc net.Conn) *Conn {
-	c := &Conn{link{b: b, nc: nc, wire: goroutines{}, base: ctx, accepted: time.Now(), gone: make(chan struct{}), written: make(chan struct{})}}
+func (b *broker) newConn(ctx context.Context, w wire) *Conn {
+	c := &Conn{link{b: b, wire: w, base: ctx, accepted: time.Now(), gone: make(chan struct{})}}
 	c.maxPacket = maxPacket
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -31,12 +32,33 @@ func (b *broker) newConn(ctx context.Context, nc net.Conn) *Conn {
 	return c
 }
 
-// goroutines is the driver for any net.Conn: the goroutine that serves it reads, another writes while there is something
-// to write.
-type goroutines struct{}
+// stream is the driver for any net.Conn: the goroutine that serves it reads, another writes while there is something to
+// write.
+type stream struct {
+	nc      net.Conn
+	written chan struct{} // closed when the writer has ended
+}
+
+func newStream(nc net.Conn) *stream { return &stream{nc, make(chan struct{})} }
+
+func (s *stream) remoteAddr() net.Addr { return s.nc.RemoteAddr() }
+func (s *stream) localAddr() net.Addr  { return s.nc.LocalAddr() }
+func (s *stream) cut(*Conn)            { s.nc.Close() }
+
+// tlsState gives the TLS state of a *tls.Conn, or of a transport over TLS that has such a method.
+func (s *stream) tlsState() *tls.ConnectionState {
+	switch t := s.nc.(type) {
+	case interface{ ConnectionState() tls.ConnectionState }:
+		st := t.ConnectionState()
+		return &st
+	case interface{ TLS() *tls.ConnectionState }:
+		return t.TLS()
+	}
+	return nil
+}
 
 // flush starts a writer if none is at work.
-func (goroutines) flush(c *Conn) {
+func (s *stream) flush(c *Conn) {
 	o := &c.out
 	o.mu.Lock()
 	o.dirty = false
@@ -44,26 +66,26 @@ func (goroutines) flush(c *Conn) {
 	o.writing = o.writing || start
 	o.mu.Unlock()
 	if start {
-		go c.write()
+		go s.write(c)
 	}
 }
 
 // hangUp wakes the reader, and lets the writer send what is left and close the sending side.
-func (goroutines) hangUp(c *Conn) {
-	c.nc.SetReadDeadline(time.Unix(1, 0))
-	c.nc.SetWriteDeadline(time.Now().Add(lastWords))
+func (s *stream) hangUp(c *Conn) {
+	s.nc.SetReadDeadline(time.Unix(1, 0))
+	s.nc.SetWriteDeadline(time.Now().Add(lastWords))
 	o := &c.out
 	o.mu.Lock()
 	start := !o.writing
 	o.writing = true
 	o.mu.Unlock()
 	if start {
-		go c.write()
+		go s.write(c)
 	}
 }
 
 // write sends what the outbox holds until it is empty; at the connection's end it closes the sending side.
-func (c *Conn) write() {
+func (s *stream) write(c *Conn) {
 	o := &c.out
 	var spare []byte
 	for {
@@ -75,7 +97,7 @@ func (c *Conn) write() {
 				return
 			}
 			o.mu.Unlock()
-			c.closeSending()
+			s.closeSending()
 			return
 		}
 		whole, bufs := o.takeLocked(spare)
@@ -83,10 +105,10 @@ func (c *Conn) write() {
 		total, err := int64(0), error(nil)
 		if len(bufs) == 1 {
 			n := 0
-			n, err = c.nc.Write(bufs[0])
+			n, err = s.nc.Write(bufs[0])
 			total = int64(n)
 		} else {
-			total, err = bufs.WriteTo(c.nc)
+			total, err = bufs.WriteTo(s.nc)
 		}
 		if spare = whole; cap(spare) > largeRead {
 			spare = nil
@@ -99,7 +121,7 @@ func (c *Conn) write() {
 		o.mu.Unlock()
 		if err != nil {
 			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
-			c.closeSending()
+			s.closeSending()
 			return
 		}
 		if wake {
@@ -109,55 +131,60 @@ func (c *Conn) write() {
 }
 
 // closeSending tells the client that nothing more comes, and the reader that the writer is through.
-func (c *Conn) closeSending() {
-	half, can := c.nc.(interface{ CloseWrite() error })
+func (s *stream) closeSending() {
+	half, can := s.nc.(interface{ CloseWrite() error })
 	if !can || half.CloseWrite() != nil {
-		c.nc.Close()
+		s.nc.Close()
 	}
-	close(c.written)
+	close(s.written)
 }
 
 // serve reads until the connection ends, and cleans up behind it.
-func (c *Conn) serve() {
-	c.read()
+func (s *stream) serve(c *Conn) {
+	s.read(c)
 	c.finish()
-	<-c.written
-	c.linger()
-	c.nc.Close()
+	<-s.written
+	s.linger(c)
+	s.nc.Close()
 }
 
 // linger reads what the client still sends for a moment: closing a socket with unread bytes would take back what was
 // written last, DISCONNECT perhaps.
-func (c *Conn) linger() {
-	if _, can := c.nc.(interface{ CloseWrite() error }); !can || c.why.By != ByServer {
+func (s *stream) linger(c *Conn) {
+	if _, can := s.nc.(interface{ CloseWrite() error }); !can || c.why.By != ByServer {
 		return
 	}
-	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	io.Copy(io.Discard, io.LimitReader(c.nc, 1<<20))
+	s.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	io.Copy(io.Discard, io.LimitReader(s.nc, 1<<20))
 }
 
 // read feeds the connection with what comes.
-func (c *Conn) read() {
-	src := newSource(c.nc)
+func (s *stream) read(c *Conn) {
+	src := newSource(s.nc)
 	defer src.close()
 	for {
 		b, err := src.next()
-		for len(b) > 0 && !c.ended.Load() {
-			b = b[c.feed(b):]
-			for !c.pause.until.IsZero() {
-				c.waitPause()
-			}
-		}
+		c.work(b)
 		if c.ended.Load() {
 			return
 		}
-		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				continue
-			}
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
 			return
 		}
+	}
+}
+
+// work feeds the connection with b and waits out its pauses. It is called by a goroutine that may wait.
+func (c *Conn) work(b []byte) {
+	for {
+		for !c.pause.until.IsZero() {
+			c.waitPause()
+		}
+		if len(b) == 0 || c.ended.Load() {
+			return
+		}
+		b = b[c.feed(b):]
 	}
 }
 

@@ -266,7 +266,8 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn) error {
 		c.Close()
 		return refuse
 	}
-	conn := b.newConn(ctx, c)
+	w := newStream(c)
+	conn := b.newConn(ctx, w)
 	if conn == nil {
 		c.Close()
 		return ErrServerClosed
@@ -274,7 +275,7 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn) error {
 	conn.refuse = refuse
 	stop := context.AfterFunc(ctx, func() { conn.shutDown() })
 	defer stop()
-	conn.serve()
+	w.serve(conn)
 	return conn.why
 }
 
@@ -293,13 +294,14 @@ func (b *broker) start(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	conn := b.newConn(context.Background(), nc)
+	w := newStream(nc)
+	conn := b.newConn(context.Background(), w)
 	if conn == nil {
 		nc.Close()
 		return
 	}
 	conn.refuse = refuse
-	go conn.serve()
+	go w.serve(conn)
 }
 
 func (b *broker) isClosing() bool {

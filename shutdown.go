@@ -30,7 +30,7 @@ func (b *broker) shutdown(ctx context.Context) error {
 	if err := b.waitConns(ctx); err != nil {
 		errs = append(errs, err)
 		for _, c := range conns {
-			c.nc.Close()
+			c.wire.cut(c)
 		}
 	}
 	if err := b.finish(); err != nil {
