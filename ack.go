@@ -91,6 +91,7 @@ func (c *Conn) putReplyLocked(w *way, r *reply) (full bool) {
 	if r.p != nil {
 		full = c.putLocked(r.p)
 	} else {
+		o.grow()
 		o.buf = packet.AppendAck(o.buf, r.kind, r.id)
 		o.size += 4
 		full = o.size > outboxLast

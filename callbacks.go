@@ -140,6 +140,11 @@ type table struct {
 	sessionExpired func(ctx context.Context, c Client)
 }
 
+// blocks tells whether there is anything to call while a client is connected, but for its end.
+func (t *table) blocks() bool {
+	return t.publish != nil || t.subscribe != nil || t.unsubscribe != nil || t.delivered != nil || t.auth != nil || t.allow != nil
+}
+
 func (cb Callbacks[T]) table() []*table {
 	t := &table{
 		name: fmt.Sprintf("%T", cb), inline: cb.Inline, decides: cb.Connect != nil,

@@ -121,6 +121,7 @@ const (
 
 // wire is what a connection asks of its driver. All methods are called without locks and none waits.
 type wire interface {
+	bind(c *Conn)   // tells which connection it is, before anybody else knows it
 	flush(c *Conn)  // send what the outbox holds
 	hangUp(c *Conn) // stop reading, send what the outbox holds as far as that is soon done, and close
 	cut(c *Conn)    // close at once

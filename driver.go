@@ -22,6 +22,7 @@ const (
 func (b *broker) newConn(ctx context.Context, w wire) *Conn {
 	c := &Conn{link{b: b, wire: w, base: ctx, accepted: time.Now(), gone: make(chan struct{})}}
 	c.maxPacket = maxPacket
+	w.bind(c)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closing || len(b.conns) >= b.limits.Load().Connections {
@@ -44,6 +45,7 @@ func newStream(nc net.Conn) *stream { return &stream{nc, make(chan struct{})} }
 func (s *stream) remoteAddr() net.Addr { return s.nc.RemoteAddr() }
 func (s *stream) localAddr() net.Addr  { return s.nc.LocalAddr() }
 func (s *stream) cut(*Conn)            { s.nc.Close() }
+func (s *stream) bind(*Conn)           {}
 
 // tlsState gives the TLS state of a *tls.Conn, or of a transport over TLS that has such a method.
 func (s *stream) tlsState() *tls.ConnectionState {
@@ -93,7 +95,11 @@ func (s *stream) write(c *Conn) {
 		if len(o.buf) == 0 && len(o.refs) == 0 {
 			if !o.closing {
 				o.writing = false
+				o.letGo()
 				o.mu.Unlock()
+				if spare != nil {
+					putBuffer(spare)
+				}
 				return
 			}
 			o.mu.Unlock()

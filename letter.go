@@ -184,6 +184,7 @@ type copyFor struct {
 func (w *way) write(c *Conn, f copyFor) (tooLarge bool) {
 	o := &c.out
 	l := w.l
+	o.grow()
 	before := len(o.buf)
 	first := byte(packet.TypePublish)<<4 | byte(f.qos)<<1
 	if f.retain {

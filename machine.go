@@ -170,6 +170,7 @@ func (c *Conn) handlePing(h packet.Header, body []byte) {
 	o := &c.out
 	o.mu.Lock()
 	if !o.closing {
+		o.grow()
 		o.buf = append(o.buf, byte(packet.TypePingresp)<<4, 0)
 		o.size += 2
 		c.way.touchLocked(c)
@@ -211,6 +212,11 @@ func (c *Conn) handleDisconnect(h packet.Header, body []byte) {
 func (c *Conn) feed(b []byte) (used int) {
 	c.takeTurn()
 	defer c.endTurn()
+	return c.consumeAll(b)
+}
+
+// consumeAll is feed for whoever has the turn.
+func (c *Conn) consumeAll(b []byte) (used int) {
 	for len(c.tail) > 0 && used < len(b) {
 		n := c.wanted(b[used:])
 		c.keepTail(b[used : used+n])

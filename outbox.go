@@ -22,6 +22,7 @@ const (
 type outbox struct {
 	mu      sync.Mutex
 	buf     []byte  // what is not yet handed to the writer
+	sent    int     // how much of the front of buf the socket has taken already; event loops only
 	refs    []ref   // large payloads that belong between bytes of buf
 	size    int     // bytes of buf and refs, and of what the writer has in hand
 	moved   uint64  // bytes that the client's socket has taken in all
@@ -48,6 +49,52 @@ func (o *outbox) touch() bool {
 	o.dirty = true
 	return first
 }
+
+// letGo gives a buffer that has been emptied back, under mu: an idle connection holds none.
+func (o *outbox) letGo() {
+	if cap(o.buf) > 0 {
+		putBuffer(o.buf)
+		o.buf = nil
+	}
+}
+
+// grow makes sure that there is a buffer to append to, under mu.
+func (o *outbox) grow() {
+	if o.buf == nil {
+		o.buf = getBuffer()
+	}
+}
+
+// buffers are outbox buffers that nobody uses.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+const (
+	firstBuffer = 2 << 10
+	keptBuffer  = 64 << 10 // larger ones are left to the collector
+)
+
+func getBuffer() []byte {
+	p := buffers.Get().(*[]byte)
+	b := *p
+	*p = nil
+	headers.Put(p)
+	if b == nil {
+		b = make([]byte, 0, firstBuffer)
+	}
+	return b[:0]
+}
+
+func putBuffer(b []byte) {
+	if cap(b) > keptBuffer {
+		return
+	}
+	p := headers.Get().(*[]byte)
+	*p = b
+	buffers.Put(p)
+}
+
+// headers are empty slice headers for buffers, so that putting one back does not allocate.
+var headers = sync.Pool{New: func() any { return new([]byte) }}
 
 // takeLocked hands all bytes to the writer, as buffers in their order; spare is for reuse.
 func (o *outbox) takeLocked(spare []byte) (whole []byte, bufs net.Buffers) {
@@ -117,6 +164,7 @@ func (c *Conn) putLocked(p packet.Packet) (full bool) {
 	if o.closing {
 		return false
 	}
+	o.grow()
 	before := len(o.buf)
 	b, err := p.Append(o.buf, c.version)
 	if err != nil || len(b)-before > c.maxPacket {
@@ -133,6 +181,7 @@ func (c *Conn) putAck(t packet.Type, id uint16) {
 	o := &c.out
 	o.mu.Lock()
 	if !o.closing {
+		o.grow()
 		o.buf = packet.AppendAck(o.buf, t, id)
 		o.size += 4
 		c.way.touchLocked(c)

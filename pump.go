@@ -176,6 +176,7 @@ func (c *Conn) writePubrel(w *way, id uint16) {
 	o := &c.out
 	o.mu.Lock()
 	if !o.closing {
+		o.grow()
 		o.buf = packet.AppendAck(o.buf, packet.TypePubrel, id)
 		o.size += 4
 		w.touchLocked(c)
@@ -199,13 +200,20 @@ func (o *outbox) ready() bool {
 
 // pump sends what the session of c has; it is called when there may be room again, from any goroutine.
 func (c *Conn) pump() {
+	if c.refill() {
+		c.wire.flush(c)
+	}
+}
+
+// refill puts into the outbox what the session has; true: it wants flushing.
+func (c *Conn) refill() bool {
 	s := c.sess.Load()
 	if s == nil {
-		return
+		return false
 	}
 	if c.b.has.deliver {
 		c.askPump()
-		return
+		return false
 	}
 	w := way{b: c.b, now: time.Now()}
 	s.mu.Lock()
@@ -213,7 +221,7 @@ func (c *Conn) pump() {
 		s.pumpLocked(c, &w)
 	}
 	s.mu.Unlock()
-	w.flush()
+	return len(w.touched) > 0
 }
 
 // pumpOnTurn does pump's work where a handler has Deliver, which must run on the client's turn and without locks.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -65,7 +66,8 @@ type broker struct {
 	mu        sync.Mutex // before session.mu
 	sessions  map[string]*session
 	conns     map[*Conn]struct{}
-	listeners map[net.Listener]struct{}
+	listeners map[io.Closer]struct{}
+	loops     *loops        // nil: not started
 	removed   chan struct{} // closed when a connection has ended
 	closing   bool
 	finished  bool // done is closed, or about to be
@@ -76,6 +78,7 @@ type broker struct {
 // has tells which callbacks any handler has, so that the hot path tests a flag.
 type has struct {
 	decision, publish, blockingPublish, deliver, delivered, allow, connect, auth bool
+	blocking                                                                     bool // a callback of a connected client may wait
 }
 
 // open makes the broker at the first call.
@@ -84,7 +87,7 @@ func (s *Server) open() *broker {
 		b := &broker{
 			store: s.Store, disabled: s.Disabled, compat: s.Compat, maxQoS: s.Disabled.maximumQoS(), checkFormat: s.CheckPayloadFormat, tls: s.TLSConfig, trace: s.Trace,
 			wheel: wheel.New(), began: time.Now(), done: make(chan struct{}),
-			sessions: make(map[string]*session), conns: make(map[*Conn]struct{}), listeners: make(map[net.Listener]struct{}),
+			sessions: make(map[string]*session), conns: make(map[*Conn]struct{}), listeners: make(map[io.Closer]struct{}),
 		}
 		logger := s.Logger
 		if logger == nil {
@@ -101,6 +104,7 @@ func (s *Server) open() *broker {
 			b.has.publish = b.has.publish || t.publish != nil || t.allow != nil
 			b.has.blockingPublish = b.has.blockingPublish || t.publish != nil && !t.inline
 			b.has.deliver = b.has.deliver || t.deliver != nil
+			b.has.blocking = b.has.blocking || !t.inline && t.blocks()
 			b.has.delivered = b.has.delivered || t.delivered != nil
 			b.has.allow = b.has.allow || t.allow != nil
 		}
@@ -126,6 +130,17 @@ func (s *Server) ListenAndServe(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("mqttx: %w", err)
+	}
+	return s.ServeLoop(l)
+}
+
+// ServeLoop is Serve on event loops: no goroutine and no buffer for an idle connection. It takes a listener of plain TCP or
+// unix sockets, whose socket it takes over. Where there are no event loops, which is everywhere but on Linux, and for
+// other listeners, it is Serve.
+func (s *Server) ServeLoop(l net.Listener) error {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return s.listenLoop(l)
 	}
 	return s.Serve(l)
 }
@@ -179,7 +194,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-func (b *broker) addListener(l net.Listener) bool {
+func (b *broker) addListener(l io.Closer) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closing {

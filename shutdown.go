@@ -3,6 +3,7 @@ package mqttx
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 )
 
@@ -12,7 +13,7 @@ func (b *broker) shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.closing = true
 	listeners := b.listeners
-	b.listeners = make(map[net.Listener]struct{})
+	b.listeners = make(map[io.Closer]struct{})
 	conns := make([]*Conn, 0, len(b.conns))
 	for c := range b.conns {
 		conns = append(conns, c)
@@ -86,6 +87,9 @@ func (b *broker) finish() error {
 		return nil
 	}
 	b.wheel.Close()
+	if b.loops != nil {
+		b.loops.stop()
+	}
 	var err error
 	if b.journal != nil {
 		err = b.journal.close()

@@ -171,6 +171,7 @@ func (s *session) resendDueLocked(c *Conn, w *way) (gaveUp bool) {
 			s.received[id] = received{now, r.tries + 1}
 			c.out.mu.Lock()
 			if !c.out.closing {
+				c.out.grow()
 				c.out.buf = packet.AppendAck(c.out.buf, packet.TypePubrec, id)
 				c.out.size += 4
 				w.touchLocked(c)
