@@ -64,18 +64,30 @@ func (c *Client) Send(p packet.Packet) {
 	c.Write(b)
 }
 
-// Write sends bytes as they are. If they begin with a CONNECT the client speaks its version from then on.
+// Write sends bytes as they are. Where they begin with a CONNECT the client speaks its version from then on.
 func (c *Client) Write(b []byte) {
 	c.t.Helper()
-	if h, n, err := packet.ParseHeader(b); err == nil && n > 0 && h.Type == packet.TypeConnect && len(b) >= n+h.Length {
-		var p packet.Connect
-		if p.Parse(h, b[n:n+h.Length], 0) == nil {
-			c.Version, c.ClientID = p.Version, p.ClientID
-		}
-	}
+	c.observe(b)
 	c.nc.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := c.nc.Write(b); errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatalf("mqttest: the server has not taken %d bytes in %v%s", len(b), patience, c.come())
+	}
+}
+
+// observe takes version and client id from a CONNECT at the start of b, as far as they can be read.
+func (c *Client) observe(b []byte) {
+	h, n, err := packet.ParseHeader(b)
+	if err != nil || n == 0 || h.Type != packet.TypeConnect || len(b) < n+h.Length {
+		return
+	}
+	body := b[n : n+h.Length]
+	level, _ := packet.PeekVersion(body)
+	if v := mqttx.Version(level &^ 0x80); v >= mqttx.V31 && v <= mqttx.V5 {
+		c.Version = v
+	}
+	var p packet.Connect
+	if p.Parse(h, body, 0) == nil {
+		c.ClientID = p.ClientID
 	}
 }
 
@@ -242,7 +254,7 @@ func (c *Client) await(want string, fits func(packet.Packet) bool) arrived {
 }
 
 var (
-	errNothing = fmt.Errorf("nothing came for %v", patience)
+	errNothing = errors.New("nothing came")
 	errEnd     = errors.New("the server closed the connection")
 	errOwnEnd  = errors.New("the client itself has closed the connection")
 )
@@ -267,17 +279,18 @@ func (c *Client) parse(limit <-chan time.Time) (arrived, error) {
 			return arrived{}, errOwnEnd
 		case err != nil:
 			return arrived{}, err
-		case limit == nil:
-			return arrived{}, errNothing
 		}
-		select {
-		case <-moved:
-		case <-limit:
-			if len(b) > 0 {
-				return arrived{}, fmt.Errorf("%w but the beginning of a packet: % x", errNothing, head(b))
+		if limit != nil {
+			select {
+			case <-moved:
+				continue
+			case <-limit:
 			}
-			return arrived{}, errNothing
 		}
+		if len(b) > 0 {
+			return arrived{}, fmt.Errorf("%w but the beginning of a packet: % x", errNothing, head(b))
+		}
+		return arrived{}, errNothing
 	}
 }
 

@@ -103,6 +103,13 @@ func (in *inbox) stopped() bool {
 	return in.resume != nil
 }
 
+// ended tells whether nothing more comes.
+func (in *inbox) ended() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.err != nil
+}
+
 // close closes the connection and returns when the goroutine has ended.
 func (in *inbox) close() {
 	in.nc.Close()

@@ -45,7 +45,7 @@ func (c *Client) none(limit <-chan time.Time) {
 	switch a, err := c.parse(limit); {
 	case err == nil:
 		c.t.Fatalf("mqttest: want nothing, got %s", c.show(a.p))
-	case !errors.Is(err, errNothing):
+	case err != errNothing:
 		c.t.Fatalf("mqttest: want nothing, but %v", err)
 	}
 }
@@ -72,21 +72,28 @@ func settled() (bubble bool) {
 // connections the client reads again and skips them.
 func (c *Client) Closed() {
 	c.t.Helper()
+	c.closedIn(patience)
+}
+
+func (c *Client) closedIn(limit time.Duration) {
+	c.t.Helper()
 	if len(c.later) > 0 {
 		c.t.Fatalf("mqttest: want the end of the connection%s", c.come())
 	}
 	skip := c.in.stopped()
-	if p, ok := c.nc.(*pipe); ok && skip && !p.waitEnd(patience) {
-		c.t.Fatalf("mqttest: the server has not closed the connection in %v", patience)
+	if p, ok := c.nc.(*pipe); ok && skip && !p.waitEnd(limit) {
+		c.t.Fatalf("mqttest: want the end of the connection, but it is open")
 	}
 	c.in.goOn()
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
+	t := time.NewTimer(limit)
+	defer t.Stop()
 	for {
-		a, err := c.parse(limit.C)
+		a, err := c.parse(t.C)
 		switch {
 		case err == errEnd || skip && err != nil && !errors.Is(err, errNothing):
 			return
+		case errors.Is(err, errNothing):
+			c.t.Fatalf("mqttest: want the end of the connection, but it is open: %v", err)
 		case err != nil:
 			c.t.Fatalf("mqttest: want the end of the connection, but %v", err)
 		case !skip:

@@ -2,9 +2,12 @@ package mqttest
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,15 +25,42 @@ func NewServer(t testing.TB, h mqttx.Handler) *mqttx.Server {
 	return s
 }
 
-// Start has a Server of the test's own making, with Limits, Compat or a Store, closed at the end of the test. It calls no
-// method before that, so fields may still be set.
+// Start has a Server of the test's own making, with Limits, Compat or a Store, closed at the end of the test. If it has no
+// Logger it logs to the test. No method is called before the end, so fields may still be set.
 func Start(t testing.TB, s *mqttx.Server) {
 	t.Helper()
+	log := &testLog{w: t.Output()}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.NewTextHandler(log, nil))
+	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("mqttest: closing the server: %v", err)
 		}
+		log.end()
 	})
+}
+
+// testLog is the output of a test up to its end, when writing there becomes an error.
+type testLog struct {
+	mu sync.Mutex
+	w  io.Writer // nil: the test is over
+}
+
+// Write writes to the test, if it has not ended.
+func (l *testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.w == nil {
+		return len(b), nil
+	}
+	return l.w.Write(b)
+}
+
+func (l *testLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.w = nil
 }
 
 // Dial opens a connection in memory that [mqttx.Server.ServeConn] serves, and sends nothing. It ends with the test, which
