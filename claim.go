@@ -17,14 +17,27 @@ func (c *Conn) takeSession(ctx context.Context, clean bool) (*session, error) {
 	}
 	if prev != nil {
 		prev.end(&DisconnectError{By: ByServer, Code: SessionTakenOver}, &Error{Code: SessionTakenOver})
-		select {
-		case <-prev.gone:
-		case <-ctx.Done():
+		if !c.waitGone(ctx, prev) {
 			c.behind = prev
 			return nil, ServerBusy
 		}
 	}
 	return c.b.settle(c, clean)
+}
+
+// waitGone waits until prev has gone, as long as there is time for CONNECT; the connection's own end also ends the wait.
+func (c *Conn) waitGone(ctx context.Context, prev *Conn) bool {
+	select {
+	case <-prev.gone:
+		return true
+	default:
+	}
+	select {
+	case <-prev.gone:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // claim makes c the owner of its client id and gives the owner before it, which is to go. A session belongs to its user:
@@ -83,6 +96,7 @@ func (b *broker) renew(c *Conn, s *session) (*session, error) {
 	n := b.newSession(s.id, c.client.Load())
 	n.owner = c
 	b.sessions[s.id] = n
+	s.unstore()
 	b.mu.Unlock()
 	s.die()
 	return n, nil
@@ -250,11 +264,38 @@ func (c *Conn) leaveSession(s *session, delayed bool) {
 			delete(b.sessions, id)
 		}
 	}
+	stored := s.unstore()
 	b.mu.Unlock()
 	s.die()
 	if c.version == V5 && !ghost && c.expiry == 0 && (c.expiryAsked || b.compat&NoExpiryIfAbsent == 0) {
-		b.callSessionExpired(s.who())
+		if stored {
+			go b.sessionExpired(s)
+		} else {
+			b.callSessionExpired(s.who())
+		}
 	}
+}
+
+// unstore takes everything of a session that leaves broker.sessions out of the Store, and tells whether there was anything.
+// It is called under broker.mu: what a later session with the same id writes comes after that.
+func (s *session) unstore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored := s.durable
+	if stored {
+		s.durable = false
+		s.b.journal.delSession(s)
+	}
+	return stored
+}
+
+// sessionExpired calls SessionExpired once nothing of the session is left in the Store either (G48). If the server closes
+// before that, the next one finds the session there and ends it.
+func (b *broker) sessionExpired(s *session) {
+	if j := b.journal; j != nil && j.wait(context.Background(), j.position()) != nil {
+		return
+	}
+	b.callSessionExpired(s.who())
 }
 
 // setExpiry takes the Session Expiry Interval of DISCONNECT.
@@ -270,7 +311,7 @@ func (c *Conn) saveSession(ctx context.Context, s *session) error {
 	was := s.durable
 	s.client.Store(c.client.Load())
 	s.expiry = c.expiry
-	s.durable = c.expiry > 0 && c.b.compat&CleanSessionsOnly == 0
+	s.durable = !s.dead && c.expiry > 0 && c.b.compat&CleanSessionsOnly == 0
 	var commit uint64
 	switch {
 	case s.durable:
@@ -351,13 +392,14 @@ func (s *session) timeUp() {
 		due, s.will, s.willAt = s.will, nil, time.Time{}
 	}
 	ends := !s.endAt.IsZero() && !now.Before(s.endAt)
-	if ends {
-		delete(b.sessions, s.id)
-	}
 	if s.durable && due != nil && !ends {
 		b.journal.putSession(s)
 	}
 	s.mu.Unlock()
+	if ends {
+		delete(b.sessions, s.id)
+		s.unstore()
+	}
 	b.mu.Unlock()
 	go func() {
 		if due != nil {
@@ -365,7 +407,7 @@ func (s *session) timeUp() {
 		}
 		if ends {
 			s.die()
-			b.callSessionExpired(s.who())
+			b.sessionExpired(s)
 		}
 	}()
 	if !ends {
