@@ -273,7 +273,7 @@ func (l *loop) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, x := range l.conns {
-		if x != nil {
+		if x != nil && x.c != nil { // the others are being taken, which fails now
 			l.closeLocked(x)
 		}
 	}
@@ -363,7 +363,11 @@ func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) bool {
 	return true
 }
 
-func (x *looped) bind(c *Conn) { x.c, c.refuse = c, x.refuse }
+func (x *looped) bind(c *Conn) {
+	x.l.mu.Lock()
+	defer x.l.mu.Unlock()
+	x.c, c.refuse = c, x.refuse
+}
 
 // watchLocked tells the poller what the socket is watched for. A descriptor that is watched for nothing leaves the set:
 // hang-ups would be reported all the same.

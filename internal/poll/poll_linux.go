@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -16,7 +17,9 @@ type Poller struct {
 	events []syscall.EpollEvent
 	found  int
 	look   func(fd uintptr) bool
-	wakeFD int
+
+	mu     sync.Mutex // a leaf
+	wakeFD int        // -1: closed
 }
 
 const wakeToken = ^uint64(0)
@@ -91,8 +94,7 @@ func (p *Poller) Wait(evs []Event) ([]Event, error) {
 		e := &p.events[i]
 		token := uint64(uint32(e.Pad))<<32 | uint64(uint32(e.Fd))
 		if token == wakeToken {
-			var b [8]byte
-			read(p.wakeFD, b[:])
+			p.quiet()
 			continue
 		}
 		evs = append(evs, Event{
@@ -114,15 +116,36 @@ func (p *Poller) lookNow(fd uintptr) bool {
 	return n > 0
 }
 
-// Wake makes Wait return. It may be called from any goroutine.
+// Wake makes Wait return. It may be called from any goroutine, after Close too.
 func (p *Poller) Wake() {
-	some := [8]byte{1} // any number will do
-	write(p.wakeFD, some[:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wakeFD >= 0 { // a closed descriptor may be somebody else's by now
+		some := [8]byte{1} // any number will do
+		write(p.wakeFD, some[:])
+	}
+}
+
+// quiet takes back what Wake has written.
+func (p *Poller) quiet() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wakeFD >= 0 {
+		var b [8]byte
+		read(p.wakeFD, b[:])
+	}
 }
 
 // Close frees the set. It is called when Wait is not running, by the goroutine that calls it.
 func (p *Poller) Close() error {
-	return errors.Join(p.file.Close(), syscall.Close(p.wakeFD))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wakeFD < 0 {
+		return os.ErrClosed
+	}
+	err := errors.Join(p.file.Close(), syscall.Close(p.wakeFD))
+	p.wakeFD = -1
+	return err
 }
 
 func read(fd int, b []byte) (int, syscall.Errno) {
