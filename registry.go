@@ -58,6 +58,7 @@ func (s *Server) EndSession(ctx context.Context, clientID string) error {
 		n.owner = owner
 		b.sessions[clientID] = n
 	}
+	x.unstore()
 	b.mu.Unlock()
 	b.wheel.Stop(&x.timer)
 	if owner != nil {
