@@ -97,8 +97,11 @@ func (c *Conn) refuseWith(err error) {
 func (c *Conn) refuseConnect(code ReasonCode, e *Error) {
 	c.phase = phaseEnd
 	who := c.Client()
-	if who.ID == "" && c.setup != nil {
-		who.ID = c.setup.asked.ClientID
+	if c.setup != nil {
+		clear(c.setup.asked.Password)
+		if who.ID == "" {
+			who.ID = c.setup.asked.ClientID
+		}
 	}
 	c.logRefusal(who, code, e)
 	if t := c.b.trace; t != nil && t.Refused != nil {

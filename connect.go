@@ -219,9 +219,7 @@ func (c *Conn) connectContext() (context.Context, context.CancelFunc) {
 
 // freeze takes over what the handlers made of the request.
 func (c *Conn) freeze(r *ConnectRequest) error {
-	for i := range r.Password {
-		r.Password[i] = 0
-	}
+	clear(c.setup.asked.Password)
 	id := r.Client.ID
 	if id == "" || len(id) > 65535 || !utf8.ValidString(id) || strings.ContainsRune(id, 0) {
 		return ClientIdentifierNotValid
