@@ -137,6 +137,7 @@ func (c *Conn) attach(s *session, ack *packet.Connack) {
 		c.phase = phaseEnd
 		return
 	}
+	ack.SessionPresent = c.present
 	c.putLocked(ack)
 	c.out.acked = true
 	w.touchLocked(c)

@@ -7,9 +7,9 @@ import (
 	"github.com/e8743928/mqttx/packet"
 )
 
-// connack makes the CONNACK that lets the client in (G76).
+// connack makes the CONNACK that lets the client in, but for Session Present (G76).
 func (c *Conn) connack(r *ConnectRequest, authData []byte) *packet.Connack {
-	p := &packet.Connack{SessionPresent: c.present}
+	p := &packet.Connack{}
 	if c.version != V5 {
 		return p
 	}
@@ -79,6 +79,7 @@ func (c *Conn) shrinkConnack(p *packet.Connack) {
 			}
 		},
 		func() { p.ServerReference = "" },
+		func() { p.TopicAliasMaximum, c.aliasMax = nil, 0 }, // it can do without
 	} {
 		if c.fits(p) {
 			return

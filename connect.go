@@ -18,6 +18,7 @@ var (
 	errOtherUser   = errors.New("mqttx: the session belongs to another user")
 	errTakenOver   = errors.New("mqttx: another connection with this client id came meanwhile")
 	errNoMethod    = errors.New("mqttx: no handler knows the authentication method")
+	errConnackSize = errors.New("mqttx: what CONNACK has to tell is over the client's Maximum Packet Size")
 	errSystemTopic = errors.New("mqttx: $SYS topics are the server's")
 )
 
@@ -185,6 +186,11 @@ func (c *Conn) letIn(r *ConnectRequest, proved bool, authData []byte) {
 		c.refuseWith(err)
 		return
 	}
+	ack := c.connack(r, authData)
+	if !c.fits(ack) {
+		c.refuseWith(&Error{Code: PacketTooLarge, Err: errConnackSize})
+		return
+	}
 	s, err := c.takeSession(ctx, r.CleanStart)
 	if err != nil {
 		c.refuseWith(err)
@@ -203,7 +209,7 @@ func (c *Conn) letIn(r *ConnectRequest, proved bool, authData []byte) {
 		c.refuseWith(err)
 		return
 	}
-	c.attach(s, c.connack(r, authData))
+	c.attach(s, ack)
 }
 
 // connectContext is the context of Connect: it ends with the time for CONNECT.
