@@ -82,7 +82,7 @@ func (f *pubFlags) run(cmd *cobra.Command) error {
 	}
 	p := publisher{c: c, message: f.message(fs), refused: make(chan error, 1)}
 	err = p.all(ctx, payloads)
-	f.debugf("published %d messages to %s", p.n, f.topic)
+	f.debugf("sent %d messages to %s", p.n, f.topic)
 	disconnect(c)
 	return err
 }

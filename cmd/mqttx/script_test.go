@@ -41,6 +41,7 @@ const patience = time.Minute
 //	signal NAME SIGNAL         send TERM, INT or KILL
 //	finish NAME [CODE]         wait for its end and check the exit code; stdout and stderr then look at its output
 //	fails CODE PROGRAM ARG...  run a program that has to exit with this code
+//	retry PROGRAM ARG...       run a program again and again until it succeeds
 //
 // serve starts what is called serve for await, signal and finish.
 func runScripts(t *testing.T, dir string) {
@@ -57,6 +58,7 @@ func runScripts(t *testing.T, dir string) {
 					return err
 				}
 			}
+			env.Setenv("GORACE", goRace())
 			env.Values[programsKey{}] = &programs{running: make(map[string]*program)}
 			return nil
 		},
@@ -81,6 +83,13 @@ func runScripts(t *testing.T, dir string) {
 				}
 				ps.finish(ts, args[0], code)
 			}),
+			"retry": command(1, func(ts *testscript.TestScript, _ *programs, args []string) {
+				for began := time.Now(); ts.Exec(args[0], args[1:]...) != nil; {
+					if time.Since(began) > patience {
+						ts.Fatalf("never succeeded")
+					}
+				}
+			}),
 			"fails": command(2, func(ts *testscript.TestScript, _ *programs, args []string) {
 				var exit *exec.ExitError
 				err := ts.Exec(args[1], args[2:]...)
@@ -91,6 +100,9 @@ func runScripts(t *testing.T, dir string) {
 		},
 	})
 }
+
+// goRace lets a program end without the second that the race detector waits otherwise.
+func goRace() string { return os.Getenv("GORACE") + " atexit_sleep_ms=10" }
 
 // command checks what all of the commands above ask for.
 func command(least int, do func(*testscript.TestScript, *programs, []string)) func(*testscript.TestScript, bool, []string) {
@@ -144,6 +156,7 @@ func (o *output) read() (string, <-chan struct{}) {
 func (ps *programs) start(ts *testscript.TestScript, name string, line []string) *program {
 	p := &program{ended: make(chan struct{}), cmd: exec.Command(line[0], line[1:]...)}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = ts.MkAbs("."), &p.out, &p.errout
+	p.cmd.Env = append(os.Environ(), "GORACE="+goRace())
 	ts.Check(p.cmd.Start())
 	ps.running[name] = p
 	go func() {

@@ -40,6 +40,40 @@ func TestServe_Defaults(t *testing.T) {
 	}
 }
 
+// TestServe_ListenerFails holds that the others are ended too, and the error is told.
+func TestServe_ListenerFails(t *testing.T) {
+	f := serveFlags{}
+	for range 2 {
+		e, err := parseEndpoint("tcp://127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.listen = append(f.listen, e)
+	}
+	conf, err := f.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log output
+	done := make(chan error, 1)
+	go func() { done <- f.run(conf, slog.New(slog.NewTextHandler(&log, nil))) }()
+	for {
+		text, more := log.read()
+		if strings.Count(text, "listening") == 2 {
+			break
+		}
+		<-more
+	}
+	f.listen[0].l.Close()
+	if err := <-done; err == nil || !strings.HasPrefix(err.Error(), "serve "+f.listen[0].String()+": ") {
+		t.Errorf("error %v", err)
+	}
+	if nc, err := net.Dial("tcp", f.listen[1].l.Addr().String()); err == nil {
+		nc.Close()
+		t.Error("the other listener is still there")
+	}
+}
+
 func TestStop(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
