@@ -85,7 +85,7 @@ func (e *endpoint) serve(srv *mqttx.Server) error {
 	if e.ws() {
 		err = (&ws.Handler{Server: srv}).Serve(e.l, e.path)
 	} else {
-		err = srv.Serve(e.l)
+		err = srv.ServeLoop(e.l)
 	}
 	return fmt.Errorf("serve %s: %w", e, err)
 }
