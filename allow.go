@@ -2,6 +2,7 @@ package mqttx
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -76,9 +77,20 @@ func (s *session) mayReceive(w *way, l *letter, qos QoS) bool {
 	epoch := s.b.epoch.Load()
 	kept := strings.Clone(l.Topic)
 	a := Access{Client: s.who(), Op: OpReceive, Topic: kept, QoS: qos, Retain: l.Retain}
-	yes := s.b.allowed(context.Background(), a) == nil
+	yes := s.allowed(context.Background(), a)
 	s.remember(k, yes, epoch)
 	return yes
+}
+
+// allowed asks all handlers about an access of the session's client that it has not just asked for. A Disconnect error
+// ends its connection, if there is one (G14). No lock is held.
+func (s *session) allowed(ctx context.Context, a Access) bool {
+	err := s.b.allowed(ctx, a)
+	var d *disconnect
+	if c := s.conn.Load(); c != nil && errors.As(err, &d) {
+		c.endWith(err)
+	}
+	return err == nil
 }
 
 // allowPublish asks one handler about a PUBLISH; a yes is remembered where there is only one to ask.
@@ -123,7 +135,7 @@ func (s *session) judge(ctx context.Context) {
 	}
 	for _, sub := range s.subscriptions() {
 		a := Access{Client: s.who(), Op: OpSubscribe, Topic: sub.Filter, QoS: sub.QoS}
-		if b.allowed(ctx, a) != nil {
+		if !s.allowed(ctx, a) {
 			s.unsubscribe(sub.key())
 		}
 	}

@@ -185,8 +185,11 @@ func TestGuide_G13_EveryCallback(t *testing.T) {
 				}
 				return nil
 			},
-			Publish:     func(_ context.Context, c *mqttx.Conn, _ *mqttx.Message) error { both(c, "publish"); return nil },
-			Unsubscribe: func(_ context.Context, c *mqttx.Conn, _ *mqttx.Subscription) error { both(c, "unsubscribe"); return nil },
+			Publish: func(_ context.Context, c *mqttx.Conn, _ *mqttx.Message) error { both(c, "publish"); return nil },
+			Unsubscribe: func(_ context.Context, c *mqttx.Conn, _ *mqttx.Subscription) error {
+				both(c, "unsubscribe")
+				return nil
+			},
 			Subscribe: func(_ context.Context, c *mqttx.Conn, _ *mqttx.Subscription) error {
 				if mine(c) {
 					both(c, "subscribe")
