@@ -127,10 +127,26 @@ func (c *Conn) release(committed uint64) (waiting bool) {
 	return waiting
 }
 
-func (o *outbox) acksWaiting() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.acks)
+// unansweredLocked counts the client's messages whose answer waits for the journal and that are not in session.received
+// either; qos2 leaves QoS 1 out. It is called under o.mu.
+func (o *outbox) unansweredLocked(qos2 bool) (n int) {
+	for i := range o.acks {
+		switch r := &o.acks[i]; r.kind {
+		case packet.TypePuback:
+			if !qos2 {
+				n++
+			}
+		case packet.TypePubrec:
+			if p, _ := r.p.(*packet.Pubrec); p != nil && p.Code >= 0x80 {
+				n++
+			}
+		case packet.TypePubcomp:
+			if r.p == nil {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // handleAck takes PUBACK, PUBREC or PUBCOMP for a message to the client.

@@ -149,11 +149,16 @@ func (c *Conn) withinWindow(p *packet.Publish, s *session) bool {
 		return true
 	}
 	guide := c.b.compat&WindowRefusal93 != 0
-	open := s.receivedCount()
-	if !guide {
-		open += c.out.acksWaiting()
+	if guide && p.QoS == 1 {
+		return true
 	}
-	if open < c.recvMax || guide && p.QoS == 1 {
+	open := s.receivedCount()
+	c.out.mu.Lock()
+	if open+len(c.out.acks) >= c.recvMax {
+		open += c.out.unansweredLocked(guide)
+	}
+	c.out.mu.Unlock()
+	if open < c.recvMax {
 		return true
 	}
 	if guide {
