@@ -309,7 +309,8 @@ func (c *Conn) saveSession(ctx context.Context, s *session) error {
 		return nil
 	}
 	s.mu.Lock()
-	was := s.durable
+	was, endAt, due, dueAt := s.durable, s.endAt, s.will, s.willAt
+	s.endAt, s.will, s.willAt = time.Time{}, nil, time.Time{}
 	s.client.Store(c.client.Load())
 	s.expiry = c.expiry
 	s.durable = !s.dead && c.expiry > 0 && c.b.compat&CleanSessionsOnly == 0
@@ -321,7 +322,16 @@ func (c *Conn) saveSession(ctx context.Context, s *session) error {
 		commit = j.delSession(s)
 	}
 	s.mu.Unlock()
-	return j.wait(ctx, commit)
+	err := j.wait(ctx, commit)
+	if err != nil { // it sleeps on
+		s.mu.Lock()
+		s.endAt, s.will, s.willAt = endAt, due, dueAt
+		if was {
+			j.putSession(s)
+		}
+		s.mu.Unlock()
+	}
+	return err
 }
 
 // sleep notes when the session expires and when a delayed will is due, whichever comes first.

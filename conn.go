@@ -19,8 +19,8 @@ type Conn struct{ link }
 
 // link is the inside of a Conn: a state machine that is fed bytes, and an outbox. It knows no socket but what wire says.
 //
-// Lock order: turn, broker.mu, session.mu, outbox.mu; postMu and ctxMu are leaves. turn is held over callbacks, the
-// others over nothing that waits.
+// Lock order: turn, broker.retainMu, broker.mu, session.mu, the locks of topic.Router and topic.Tree, loop.mu, outbox.mu;
+// postMu, ctxMu and journal.mu are leaves. turn is held over callbacks, the others over nothing that waits.
 type link struct {
 	// Set before serve, then fixed.
 	b        *broker
@@ -267,7 +267,7 @@ func (c *Conn) end(why *DisconnectError, bye *Error) bool {
 	c.why = why
 	cancel := c.cancel
 	c.ctxMu.Unlock()
-	if bye != nil && c.version == V5 && c.out.acked {
+	if bye != nil && c.out.acked && c.version == V5 {
 		c.putDisconnect(bye)
 	}
 	c.out.closing = true
@@ -297,7 +297,7 @@ func (c *Conn) shutDown() {
 // is made when somebody asks for its channel or a value.
 type connContext Conn
 
-// Deadline gives the deadline of the context that the connection was served with.
+// Deadline is none: a connection lives until it ends.
 func (x *connContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Done gives the channel that is closed when the connection ends.

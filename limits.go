@@ -16,7 +16,7 @@ type Limits struct {
 	Subscriptions    int // Topic Filters of one session; default 1,000,000
 	QueuedMessages   int // messages waiting for one session; default 100,000
 	QueuedBytes      int // their bytes; default 64 MiB
-	TotalQueuedBytes int // bytes waiting for all sessions together; default 2 GiB
+	TotalQueuedBytes int // bytes waiting for all sessions together; default 2 GiB less one
 	Retained         int // retained messages; default 1,000,000
 	RetainedBytes    int // their bytes; default 1 GiB
 
@@ -57,7 +57,7 @@ func (l Limits) resolve() Limits {
 		{&l.Subscriptions, 1_000_000, none},
 		{&l.QueuedMessages, 100_000, none},
 		{&l.QueuedBytes, 64 << 20, none},
-		{&l.TotalQueuedBytes, 2 << 30, none},
+		{&l.TotalQueuedBytes, math.MaxInt32, none},
 		{&l.Retained, 1_000_000, none},
 		{&l.RetainedBytes, 1 << 30, none},
 		{&l.ConnectSize, 512 << 10, connectsInTotal},

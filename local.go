@@ -43,7 +43,10 @@ func (s *Server) Subscribe(ctx context.Context, filters ...string) (iter.Seq[*Me
 	for _, f := range filters {
 		sub := &sub{Subscription: Subscription{QoS: 2, RetainAsPublished: true}}
 		sub.Share, sub.Filter = topic.Share(f)
-		x.subscribe(&w, sub)
+		if _, code := x.subscribe(&w, sub); code != Success {
+			x.die()
+			return nil, &Error{Code: code}
+		}
 	}
 	stop := context.AfterFunc(ctx, x.local.close)
 	return func(yield func(*Message) bool) {
@@ -75,7 +78,8 @@ func (q *local) push(w *way) verdict {
 	m := &w.l.Message
 	lim := b.limits.Load()
 	q.mu.Lock()
-	if q.closed || len(q.queue) >= lim.QueuedMessages || q.bytes+m.size() > lim.QueuedBytes {
+	if q.closed || len(q.queue) >= lim.QueuedMessages || q.bytes+m.size() > lim.QueuedBytes ||
+		b.n.queuedBytes.Load()+int64(m.size()) > int64(lim.TotalQueuedBytes) {
 		why, v := DropQueueFull, full
 		if q.closed {
 			why, v = DropSessionEnded, missed

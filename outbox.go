@@ -176,23 +176,6 @@ func (c *Conn) putLocked(p packet.Packet) (full bool) {
 	return o.size > outboxLast
 }
 
-// putAck appends a plain acknowledgement.
-func (c *Conn) putAck(t packet.Type, id uint16) {
-	o := &c.out
-	o.mu.Lock()
-	if !o.closing {
-		o.grow()
-		o.buf = packet.AppendAck(o.buf, t, id)
-		o.size += 4
-		c.way.touchLocked(c)
-	}
-	full := o.size > outboxLast
-	o.mu.Unlock()
-	if full {
-		c.cutOff()
-	}
-}
-
 // cutOff ends a connection whose client sends and does not read.
 func (c *Conn) cutOff() { c.fail(QuotaExceeded, errNotReading) }
 

@@ -82,6 +82,8 @@ var (
 	// ErrNoClient says that no client with that id is connected or remembered.
 	ErrNoClient = errors.New("mqttx: no such client")
 	// Handled, returned by Publish, acknowledges the message as accepted without routing it.
+	//
+	//lint:ignore ST1012 it is an answer, not a failure
 	Handled = errors.New("mqttx: handled, not to be routed")
 
 	errConnClosed error = closedError("mqttx: connection closed")

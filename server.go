@@ -329,17 +329,16 @@ func (b *broker) isClosing() bool {
 // clients is sent, and everything is stored. It returns when all is done, or with ctx's error when ctx ends first; then
 // connections that are left are cut. It does not wait for the callback that calls it. Further calls are allowed.
 func (s *Server) Shutdown(ctx context.Context) error {
-	return s.open().shutdown(ctx)
+	late, err := s.open().shutdown(ctx)
+	return errors.Join(late, err)
 }
 
 // Close ends the Server without waiting for clients. What was acknowledged is stored all the same. Further calls are allowed.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.open().shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	_, err := s.open().shutdown(ctx)
+	return err
 }
 
 // SetLimits changes the limits while serving. They hold from the next packet on; what CONNACK has told a client holds for

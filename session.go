@@ -40,7 +40,6 @@ type session struct {
 	expiry   time.Duration // after the connection's end; forever: never
 	durable  bool          // kept in the Store
 	dead     bool
-	handing  bool // a pump with Deliver has an entry in hand
 	seq      uint64
 	will     *letter   // due at willAt
 	willAt   time.Time // zero: none

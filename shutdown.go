@@ -9,7 +9,8 @@ import (
 
 // shutdown ends the server: no new connections, clients told, outboxes flushed, everything stored. Whatever is left when
 // ctx ends is cut.
-func (b *broker) shutdown(ctx context.Context) error {
+func (b *broker) shutdown(ctx context.Context) (late, err error) {
+	caller, _ := ctx.Value(connKey{}).(*Conn)
 	b.mu.Lock()
 	b.closing = true
 	listeners := b.listeners
@@ -26,23 +27,26 @@ func (b *broker) shutdown(ctx context.Context) error {
 		}
 	}
 	for _, c := range conns {
-		c.shutDown()
+		if c != caller {
+			c.shutDown()
+		}
 	}
-	if err := b.waitConns(ctx); err != nil {
-		errs = append(errs, err)
+	if late = b.waitConns(ctx, caller); late != nil {
 		for _, c := range conns {
 			c.wire.cut(c)
 		}
 	}
+	if caller != nil {
+		caller.shutDown() // last, since ctx ends with it
+	}
 	if err := b.finish(); err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return late, errors.Join(errs...)
 }
 
 // waitConns waits until no connection is left but the one whose callback is calling.
-func (b *broker) waitConns(ctx context.Context) error {
-	caller, _ := ctx.Value(connKey{}).(*Conn)
+func (b *broker) waitConns(ctx context.Context, caller *Conn) error {
 	for {
 		b.mu.Lock()
 		n := len(b.conns)
@@ -82,13 +86,14 @@ func (b *broker) finish() error {
 	b.mu.Lock()
 	again := b.finished
 	b.finished = true
+	loops := b.loops
 	b.mu.Unlock()
 	if again {
 		return nil
 	}
 	b.wheel.Close()
-	if b.loops != nil {
-		b.loops.stop()
+	if loops != nil {
+		loops.stop()
 	}
 	var err error
 	if b.journal != nil {

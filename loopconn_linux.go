@@ -1,0 +1,315 @@
+package mqttx
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/e8743928/mqttx/internal/poll"
+)
+
+// looped is a connection on a loop.
+type looped struct {
+	l      *loop
+	c      *Conn
+	gen    uint32
+	refuse error          // what CONNACK is to tell
+	peer   netip.AddrPort // zero for a unix socket
+
+	// Under the connection's out.mu.
+	fd       int  // -1: closed
+	added    bool // in the poller's set
+	in, outW bool // what it is watched for
+	away     bool // a goroutine works for it: nothing is read
+	draining bool // what comes is thrown away until the client has closed
+	shut     bool // the sending side is closed
+	flushed  chan struct{}
+}
+
+// take puts a new connection on the next loop.
+func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) bool {
+	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
+	x := &looped{l: l, fd: fd}
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		x.peer = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *syscall.SockaddrInet6:
+		x.peer = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	l.mu.Lock()
+	for len(l.conns) <= fd {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[fd] = x
+	l.gens++
+	x.gen = l.gens &^ (1 << 31)
+	l.mu.Unlock()
+	x.refuse = refuse
+	c := ls.b.newConn(context.Background(), x)
+	if c == nil {
+		l.mu.Lock()
+		l.conns[fd] = nil
+		l.mu.Unlock()
+		return false
+	}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if !c.out.closing {
+		x.in = true
+		x.watchLocked()
+	}
+	return true
+}
+
+func (x *looped) bind(c *Conn) {
+	x.l.mu.Lock()
+	defer x.l.mu.Unlock()
+	x.c, c.refuse = c, x.refuse
+}
+
+// watchLocked tells the poller what the socket is watched for. A descriptor that is watched for nothing leaves the set:
+// hang-ups would be reported all the same.
+func (x *looped) watchLocked() {
+	if x.fd < 0 {
+		return
+	}
+	in := x.in && !x.away || x.draining
+	if !in && !x.outW {
+		if x.added {
+			x.l.p.Remove(x.fd)
+			x.added = false
+		}
+		return
+	}
+	if err := x.l.p.Set(x.fd, uint64(x.gen)<<32|uint64(uint32(x.fd)), in, x.outW, !x.added); err == nil {
+		x.added = true
+	}
+}
+
+func (x *looped) remoteAddr() net.Addr {
+	if !x.peer.IsValid() {
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(x.peer)
+}
+
+func (x *looped) localAddr() net.Addr {
+	x.c.out.mu.Lock()
+	defer x.c.out.mu.Unlock()
+	if x.fd >= 0 {
+		if sa, err := syscall.Getsockname(x.fd); err == nil {
+			switch a := sa.(type) {
+			case *syscall.SockaddrInet4:
+				return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
+			case *syscall.SockaddrInet6:
+				return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
+			case *syscall.SockaddrUnix:
+				return &net.UnixAddr{Name: a.Name, Net: "unix"}
+			}
+		}
+	}
+	return &net.TCPAddr{}
+}
+
+func (x *looped) tlsState() *tls.ConnectionState { return nil }
+
+// readable reads once and handles what came.
+func (x *looped) readable() {
+	c, l := x.c, x.l
+	c.out.mu.Lock()
+	draining, reads := x.draining, x.in && !x.away && x.fd >= 0
+	c.out.mu.Unlock()
+	if !reads && !draining {
+		return
+	}
+	n, err := poll.Read(x.fd, l.buf)
+	switch {
+	case errors.Is(err, poll.ErrAgain):
+		return
+	case draining:
+		if n == 0 {
+			x.close()
+		}
+		return
+	case n == 0:
+		if err == nil {
+			err = io.EOF
+		}
+		c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
+		return
+	}
+	b := l.buf[:n]
+	if !c.opened.Load() || c.b.has.blocking || !c.turn.TryLock() {
+		x.leave(b)
+		return
+	}
+	c.way = &l.way
+	l.way.by = c
+	used := c.consumeAll(b)
+	paused := !c.pause.until.IsZero()
+	c.way = nil
+	l.way.by = nil
+	c.turn.Unlock()
+	if used < len(b) || paused {
+		x.leave(b[used:])
+	}
+}
+
+// leave lets a goroutine handle b, and what it waits for, while the loop goes on with others.
+func (x *looped) leave(b []byte) {
+	c := x.c
+	c.out.mu.Lock()
+	if x.away || c.out.closing {
+		c.out.mu.Unlock()
+		return
+	}
+	x.away = true
+	x.watchLocked()
+	c.out.mu.Unlock()
+	mine := append([]byte(nil), b...)
+	go func() {
+		c.work(mine)
+		x.back()
+	}()
+}
+
+// back returns the connection to its loop, or cleans up behind it if it has ended meanwhile.
+func (x *looped) back() {
+	c := x.c
+	c.out.mu.Lock()
+	if !c.out.closing {
+		x.away = false
+		x.watchLocked()
+		c.out.mu.Unlock()
+		return
+	}
+	c.out.mu.Unlock()
+	x.finish()
+}
+
+// finish cleans up behind a connection that has ended: what is left is sent, the client may read it, the socket is closed.
+func (x *looped) finish() {
+	c := x.c
+	c.finish()
+	x.waitFlushed()
+	if c.why.By != ByServer {
+		x.close()
+		return
+	}
+	c.out.mu.Lock()
+	x.draining = true
+	x.watchLocked()
+	c.out.mu.Unlock()
+	time.AfterFunc(lingerTime, x.close)
+}
+
+// waitFlushed waits until the outbox is empty or has had its time.
+func (x *looped) waitFlushed() {
+	o := &x.c.out
+	o.mu.Lock()
+	if x.fd < 0 || len(o.buf) == 0 && len(o.refs) == 0 {
+		o.mu.Unlock()
+		return
+	}
+	x.flushed = make(chan struct{})
+	flushed := x.flushed
+	o.mu.Unlock()
+	t := time.NewTimer(lastWords)
+	defer t.Stop()
+	select {
+	case <-flushed:
+	case <-t.C:
+	}
+}
+
+func (x *looped) tellFlushed() {
+	if x.flushed != nil {
+		close(x.flushed)
+		x.flushed = nil
+	}
+}
+
+// close has the loop close the socket.
+func (x *looped) close() {
+	x.l.mu.Lock()
+	x.l.gone = append(x.l.gone, x)
+	x.l.mu.Unlock()
+	x.l.p.Wake()
+}
+
+func (x *looped) cut(*Conn) { x.close() }
+
+// hangUp stops reading and sees to it that somebody cleans up.
+func (x *looped) hangUp(c *Conn) {
+	c.out.mu.Lock()
+	x.in = false
+	started := x.away
+	x.away = true
+	x.watchLocked()
+	c.out.mu.Unlock()
+	x.flush(c)
+	if !started {
+		go x.finish()
+	}
+}
+
+// flush writes what the outbox holds as far as the socket takes it; the rest follows when it is writable again.
+func (x *looped) flush(c *Conn) {
+	for {
+		wake, err := x.send(&c.out)
+		if err != nil {
+			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
+			return
+		}
+		if !wake || !c.refill() {
+			return
+		}
+	}
+}
+
+// send writes once what there is; wake tells that what waited for room goes on.
+func (x *looped) send(o *outbox) (wake bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dirty = false
+	if x.fd < 0 {
+		o.buf, o.refs, o.size, o.sent = nil, nil, 0, 0
+		return false, nil
+	}
+	blocked := false
+	for len(o.buf) > 0 || len(o.refs) > 0 {
+		n, err := o.writeTo(x.fd)
+		if errors.Is(err, poll.ErrAgain) {
+			blocked = true
+			break
+		}
+		if err != nil {
+			o.buf, o.refs, o.size, o.sent = nil, nil, 0, 0
+			x.tellFlushed()
+			return false, fmt.Errorf("mqttx: write: %w", err)
+		}
+		wake = o.wroteLocked(n) || wake
+	}
+	if blocked && len(o.refs) == 0 && o.sent > len(o.buf)/2 {
+		o.buf, o.sent = o.buf[:copy(o.buf, o.buf[o.sent:])], 0
+	}
+	if blocked != x.outW {
+		x.outW = blocked
+		x.watchLocked()
+	}
+	if !blocked {
+		o.letGo()
+		if o.closing && !x.shut {
+			x.shut = true
+			poll.CloseWrite(x.fd)
+		}
+		x.tellFlushed()
+	}
+	return wake, nil
+}
