@@ -10,17 +10,10 @@ import (
 // takeSession gives the connection the session of its client id, alone: an older connection is told SessionTakenOver and
 // its Disconnected has returned before this does ([MQTT-3.1.4-3], N1). No lock is held while it waits, and only this
 // client does.
-func (c *Conn) takeSession(ctx context.Context, clean bool) (*session, error) {
-	prev, err := c.b.claim(c)
-	if err != nil {
-		return nil, err
-	}
-	if prev != nil {
-		prev.end(&DisconnectError{By: ByServer, Code: SessionTakenOver}, &Error{Code: SessionTakenOver})
-		if !c.waitGone(ctx, prev) {
-			c.behind = prev
-			return nil, ServerBusy
-		}
+func (c *Conn) takeSession(ctx context.Context, clean bool, prev *Conn) (*session, error) {
+	if prev != nil && !c.waitGone(ctx, prev) {
+		c.behind = prev
+		return nil, ServerBusy
 	}
 	return c.b.settle(c, clean)
 }

@@ -38,8 +38,9 @@ type link struct {
 	aliasMaxOut uint16 // its Topic Alias Maximum
 	window      int    // its Receive Maximum, or Limits.Inflight
 	keepAlive   time.Duration
-	recvMax     int // what CONNACK told: Receive Maximum, Topic Alias Maximum
+	recvMax     int // what CONNACK told: Receive Maximum, Topic Alias Maximum, Maximum Packet Size
 	aliasMax    int
+	packetMax   int
 	authMethod  string
 	expiryAsked bool // Session Expiry Interval was not absent
 	present     bool // the session was found

@@ -15,7 +15,7 @@ func (c *Conn) connack(r *ConnectRequest, authData []byte) *packet.Connack {
 	}
 	lim := c.b.limits.Load()
 	off := func(f Feature) *bool { return new(c.b.disabled&f == 0) }
-	c.recvMax, c.aliasMax = lim.ReceiveMaximum, lim.TopicAliasMaximum
+	c.recvMax, c.aliasMax, c.packetMax = lim.ReceiveMaximum, lim.TopicAliasMaximum, lim.PacketSize
 	if c.b.disabled&FeatureTopicAlias != 0 {
 		c.aliasMax = 0
 	}

@@ -191,7 +191,35 @@ func (c *Conn) letIn(r *ConnectRequest, proved bool, authData []byte) {
 		c.refuseWith(&Error{Code: PacketTooLarge, Err: errConnackSize})
 		return
 	}
-	s, err := c.takeSession(ctx, r.CleanStart)
+	prev, err := c.b.claim(c)
+	if err != nil {
+		c.refuseWith(err)
+		return
+	}
+	if prev != nil {
+		prev.end(&DisconnectError{By: ByServer, Code: SessionTakenOver}, &Error{Code: SessionTakenOver})
+		if l, ok := c.wire.(waiter); ok && l.later(func() { c.takeOver(r.CleanStart, ack, prev) }) {
+			return // nothing is read meanwhile
+		}
+	}
+	c.settleIn(ctx, r.CleanStart, ack, prev)
+}
+
+// waiter is a driver whose goroutine must not wait.
+type waiter interface{ later(f func()) bool }
+
+// takeOver is what is left of letIn, by a goroutine that may wait for the older connection.
+func (c *Conn) takeOver(clean bool, ack *packet.Connack, prev *Conn) {
+	c.takeTurn()
+	defer c.endTurn()
+	ctx, cancel := c.connectContext()
+	defer cancel()
+	c.settleIn(ctx, clean, ack, prev)
+}
+
+// settleIn gives the client its session and CONNACK, once an older connection has gone.
+func (c *Conn) settleIn(ctx context.Context, clean bool, ack *packet.Connack, prev *Conn) {
+	s, err := c.takeSession(ctx, clean, prev)
 	if err != nil {
 		c.refuseWith(err)
 		return

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/e8743928/mqttx/internal/poll"
+	"github.com/e8743928/mqttx/packet"
 )
 
 // looped is a connection on a loop.
@@ -26,6 +27,7 @@ type looped struct {
 	fd       int  // -1: closed
 	added    bool // in the poller's set
 	in, outW bool // what it is watched for
+	busy     bool // the loop works for it
 	away     bool // a goroutine works for it: nothing is read
 	draining bool // what comes is thrown away until the client has closed
 	shut     bool // the sending side is closed
@@ -121,43 +123,103 @@ func (x *looped) tlsState() *tls.ConnectionState { return nil }
 
 // readable reads once and handles what came.
 func (x *looped) readable() {
-	c, l := x.c, x.l
+	c := x.c
 	c.out.mu.Lock()
 	draining, reads := x.draining, x.in && !x.away && x.fd >= 0
+	x.busy = reads
 	c.out.mu.Unlock()
-	if !reads && !draining {
-		return
-	}
-	n, err := poll.Read(x.fd, l.buf)
-	switch {
-	case errors.Is(err, poll.ErrAgain):
-		return
-	case draining:
-		if n == 0 {
+	if draining {
+		if n, err := poll.Read(x.fd, x.l.buf); n == 0 && !errors.Is(err, poll.ErrAgain) {
 			x.close()
 		}
 		return
-	case n == 0:
+	}
+	if !reads {
+		return
+	}
+	rest, leaves := x.handle()
+	c.out.mu.Lock()
+	x.busy = false
+	ended := c.out.closing && !x.away
+	x.away = x.away || ended
+	c.out.mu.Unlock()
+	switch {
+	case ended:
+		x.finishHere()
+	case leaves:
+		x.leave(rest)
+	}
+}
+
+// handle reads and does what it can without waiting; what is left needs a goroutine.
+func (x *looped) handle() (rest []byte, leaves bool) {
+	c, l := x.c, x.l
+	n, err := poll.Read(x.fd, l.buf)
+	if errors.Is(err, poll.ErrAgain) {
+		return nil, false
+	}
+	if n == 0 {
 		if err == nil {
 			err = io.EOF
 		}
 		c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
-		return
+		return nil, false
 	}
 	b := l.buf[:n]
-	if !c.opened.Load() || c.b.has.blocking || !c.turn.TryLock() {
-		x.leave(b)
-		return
+	if c.b.has.blocking || !c.turn.TryLock() {
+		return b, true
+	}
+	defer c.turn.Unlock()
+	if !c.opened.Load() && (c.b.has.slowConnect || !isWhole(b) || len(c.tail) > 0) {
+		return b, true
 	}
 	c.way = &l.way
 	l.way.by = c
 	used := c.consumeAll(b)
-	paused := !c.pause.until.IsZero()
 	c.way = nil
 	l.way.by = nil
-	c.turn.Unlock()
-	if used < len(b) || paused {
-		x.leave(b[used:])
+	return b[used:], used < len(b) || !c.pause.until.IsZero()
+}
+
+// isWhole tells whether b is just one packet.
+func isWhole(b []byte) bool {
+	h, n, err := packet.ParseHeader(b)
+	return err == nil && n > 0 && n+h.Length == len(b)
+}
+
+// later has a goroutine do what has to wait, if the caller is the loop; else the caller may wait itself.
+func (x *looped) later(f func()) bool {
+	x.c.out.mu.Lock()
+	defer x.c.out.mu.Unlock()
+	if !x.busy || x.away {
+		return false
+	}
+	x.away = true
+	x.watchLocked()
+	go func() {
+		f()
+		x.back()
+	}()
+	return true
+}
+
+// finishHere is finish on the loop, where nobody has to be called or waited for.
+func (x *looped) finishHere() {
+	c := x.c
+	if len(c.b.tables) > 0 || c.why.By == ByServer {
+		go x.finish()
+		return
+	}
+	c.finish()
+	x.l.mu.Lock()
+	defer x.l.mu.Unlock()
+	c.out.mu.Lock()
+	flushed := len(c.out.buf) == 0 && len(c.out.refs) == 0
+	c.out.mu.Unlock()
+	if flushed {
+		x.l.closeLocked(x)
+	} else {
+		go x.finishSending()
 	}
 }
 
@@ -195,8 +257,12 @@ func (x *looped) back() {
 
 // finish cleans up behind a connection that has ended: what is left is sent, the client may read it, the socket is closed.
 func (x *looped) finish() {
+	x.c.finish()
+	x.finishSending()
+}
+
+func (x *looped) finishSending() {
 	c := x.c
-	c.finish()
 	x.waitFlushed()
 	if c.why.By != ByServer {
 		x.close()
@@ -249,8 +315,8 @@ func (x *looped) cut(*Conn) { x.close() }
 func (x *looped) hangUp(c *Conn) {
 	c.out.mu.Lock()
 	x.in = false
-	started := x.away
-	x.away = true
+	started := x.away || x.busy // whoever is at work finishes
+	x.away = x.away || !x.busy
 	x.watchLocked()
 	c.out.mu.Unlock()
 	x.flush(c)

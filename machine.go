@@ -63,12 +63,16 @@ func (c *Conn) judgeHeader(h packet.Header, n int, body []byte) bool {
 		c.malformed(err)
 		return false
 	}
-	if n+h.Length > c.b.limits.Load().PacketSize {
+	switch lim := c.b.limits.Load(); {
+	case c.phase == phaseAuth && n+h.Length > lim.ConnectSize:
+		c.refuseConnect(PacketTooLarge, &Error{Err: errTooLarge})
+	case c.phase == phaseOpen && n+h.Length > max(lim.PacketSize, c.packetMax):
 		c.fail(PacketTooLarge, errTooLarge)
-		c.phase = phaseEnd
-		return false
+	default:
+		return true
 	}
-	return true
+	c.phase = phaseEnd
+	return false
 }
 
 // judgeFirst is judgeHeader before CONNECT: anything else is closed without a byte (N3).
@@ -255,14 +259,14 @@ func (c *Conn) wanted(b []byte) int {
 	return min(max(n+h.Length-len(c.tail), 0), len(b))
 }
 
-// keepTail keeps the beginning of a packet. Bytes of CONNECTs are counted over all connections, so that strangers cannot
-// fill memory.
+// keepTail keeps the beginning of a packet. Bytes that come before CONNACK are counted over all connections, so that
+// strangers cannot fill memory.
 func (c *Conn) keepTail(b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	c.tail = append(c.tail, b...)
-	if c.phase == phaseNew {
+	if c.phase == phaseNew || c.phase == phaseAuth {
 		c.counted += len(b)
 		if c.b.n.unfinished.Add(int64(len(b))) > connectsInTotal {
 			c.fail(ServerBusy, errUnfinished)

@@ -78,6 +78,7 @@ type broker struct {
 // has tells which callbacks any handler has, so that the hot path tests a flag.
 type has struct {
 	decision, publish, blockingPublish, deliver, delivered, allow, connect, auth bool
+	slowConnect                                                                  bool // a callback of CONNECT may wait, or the Store
 	blocking                                                                     bool // a callback of a connected client may wait
 }
 
@@ -104,6 +105,7 @@ func (s *Server) open() *broker {
 			b.has.publish = b.has.publish || t.publish != nil || t.allow != nil
 			b.has.blockingPublish = b.has.blockingPublish || t.publish != nil && !t.inline
 			b.has.deliver = b.has.deliver || t.deliver != nil
+			b.has.slowConnect = b.has.slowConnect || !t.inline && (t.connect != nil || t.connected != nil || t.blocks())
 			b.has.blocking = b.has.blocking || !t.inline && t.blocks()
 			b.has.delivered = b.has.delivered || t.delivered != nil
 			b.has.allow = b.has.allow || t.allow != nil
@@ -114,6 +116,7 @@ func (s *Server) open() *broker {
 		b.limits.Store(&l)
 		if b.store != nil && b.openErr == nil {
 			b.journal = newJournal(b)
+			b.has.slowConnect = true
 			b.openErr = b.load()
 		}
 		s.b = b
