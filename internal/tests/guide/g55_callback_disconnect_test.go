@@ -152,6 +152,7 @@ func TestGuide_G55_OtherCallbacks(t *testing.T) {
 				if p := g38Bye(t, c, mqttx.AdministrativeAction); p != nil && p.ReasonString != "no" {
 					t.Errorf("Reason String %q", p.ReasonString)
 				}
+				c.Served()
 				if st := srv.Stats(); st.Subscriptions != 0 || st.Sessions > 0 {
 					t.Errorf("left: %d subscriptions, %d sessions", st.Subscriptions, st.Sessions)
 				}
