@@ -20,7 +20,7 @@ type Limits struct {
 	Retained         int // retained messages; default 1,000,000
 	RetainedBytes    int // their bytes; default 1 GiB
 
-	ConnectSize       int // bytes of a CONNECT; default 512 KiB; all unfinished ones together: 64 MiB
+	ConnectSize       int // bytes of a CONNECT, or an AUTH before CONNACK; default 512 KiB; all unfinished ones together: 64 MiB
 	PacketSize        int // bytes of any other packet from a client; default 1 MiB, told in CONNACK; at most 268,435,460
 	TopicAliasMaximum int // Topic Aliases of one client; default 100, negative: 65,535 (G58)
 	ReceiveMaximum    int // QoS 1 and 2 messages that one client may have under way to the server; default 65,535 (G63)
