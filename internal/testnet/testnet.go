@@ -57,10 +57,19 @@ func (x Transport) String() string {
 // Secure tells whether the transport has TLS.
 func (x Transport) Secure() bool { return x == TLS || x == SecureWebSocket }
 
+// All gives every transport.
+func All() []Transport {
+	all := make([]Transport, transports)
+	for i := range all {
+		all[i] = Transport(i)
+	}
+	return all
+}
+
 // Each runs f as a subtest for each transport.
 func Each(t *testing.T, f func(t *testing.T, on Transport)) {
 	t.Helper()
-	for x := range transports {
+	for _, x := range All() {
 		t.Run(x.String(), func(t *testing.T) { f(t, x) })
 	}
 }

@@ -142,8 +142,11 @@ func TestGuide_G16_Errors(t *testing.T) {
 				t.Errorf("%s was answered with % x", name, got)
 			}
 		}
-		if st := s.Stats(); st.Connections != 0 {
-			t.Errorf("%d connections left", st.Connections)
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if st := s.Stats(); st.Connections != 0 || st.Sessions != 0 {
+			t.Errorf("%d connections and %d sessions left", st.Connections, st.Sessions)
 		}
 	})
 }
