@@ -84,9 +84,10 @@ func arrive(nc net.Conn, timeout time.Duration) *arrival {
 	return &arrival{by: time.Now().Add(timeout), timer: time.AfterFunc(timeout, func() { nc.Close() })}
 }
 
-// upgraded ends the watch and gives the time for CONNECT.
+// upgraded ends the watch and gives the time for CONNECT. It is called once; the context, and a with it, lives on.
 func (a *arrival) upgraded() time.Time {
 	a.timer.Stop()
+	a.timer = nil
 	return a.by
 }
 
