@@ -1,6 +1,7 @@
 package guide_test
 
 import (
+	"bufio"
 	"io"
 	"math"
 	"runtime"
@@ -45,20 +46,19 @@ func TestGuide_G63_Memory(t *testing.T) {
 	wrote := make(chan error, 1)
 	go func() {
 		p := &packet.Publish{Topic: []byte("nobody"), Payload: make([]byte, 1024), QoS: 2}
+		out := bufio.NewWriterSize(near, 48<<10)
 		var b []byte
 		for id := 1; id <= math.MaxUint16; id++ {
 			p.PacketID = uint16(id)
 			b, _ = p.Append(b[:0], mqttx.V5)
-			if _, err := near.Write(b); err != nil {
-				wrote <- err
-				return
-			}
+			out.Write(b)
 		}
-		wrote <- nil
+		wrote <- out.Flush()
 	}()
+	in := bufio.NewReaderSize(near, 48<<10)
 	rec := make([]byte, 5) // PUBREC with a code: there is no subscriber
 	for id := 1; id <= math.MaxUint16; id++ {
-		if _, err := io.ReadFull(near, rec); err != nil {
+		if _, err := io.ReadFull(in, rec); err != nil {
 			t.Fatal(err)
 		}
 		if rec[0] != 0x50 || rec[1] != 3 || int(rec[2])<<8|int(rec[3]) != id || rec[4] != byte(mqttx.NoMatchingSubscribers) {
