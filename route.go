@@ -25,7 +25,7 @@ func (b *broker) route(w *way, from *session) (taken int, code ReasonCode) {
 		w.l = w.l.keep()
 		b.watch("Published", func() { t.Published(&w.l.Message) })
 	}
-	w.collect(from)
+	w.collect()
 	fulls := 0
 	for i := range w.targets {
 		switch w.targets[i].s.accept(w, &w.targets[i]) {
@@ -46,11 +46,11 @@ const fewTargets = 16 // up to here a receiver with several subscriptions is loo
 
 // collect finds the receivers of w.l: one copy for each, at the highest QoS and with the identifiers of all its matching
 // subscriptions ([MQTT-3.3.4-2] to [MQTT-3.3.4-4], G24); shared subscriptions make copies of their own (G25).
-func (w *way) collect(from *session) {
+func (w *way) collect() {
 	w.targets = w.targets[:0]
 	var index map[*session]int
 	for s, x := range w.b.router.MatchAndAdvance(w.l.Topic) {
-		if x.NoLocal && s == from {
+		if x.NoLocal && s.id == w.l.From.ID { // by id: a will may outlive its session (G84)
 			continue
 		}
 		if x.Share == "" && s.plain.Load() > 1 {
@@ -184,6 +184,10 @@ func (b *broker) publishWill(x *will) { b.publishLetter(x.due(time.Now(), 0)) }
 func (b *broker) passOn(gone *session, e *entry) {
 	w := way{b: b}
 	w.begin(e.l, time.Now())
+	if e.l.expired(w.now) {
+		b.n.expired.Add(1)
+		return
+	}
 	for s, x := range b.router.MatchAndAdvance(e.l.Topic) {
 		if x.Share == e.sub.Share && x.Filter == e.sub.Filter && s != gone {
 			s.accept(&w, &target{s: s, sub: x, ids: x.ids, qos: x.QoS, retain: x.RetainAsPublished})
