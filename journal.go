@@ -2,6 +2,7 @@ package mqttx
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,8 @@ import (
 // journal brings changes of what must last to the Store: one goroutine commits what has gathered while the commit before
 // was under way. Positions count changes; an acknowledgement waits until the position of its change is committed.
 //
-// A commit that fails is tried again until it succeeds: meanwhile nothing is acknowledged.
+// A commit that fails is tried again until it succeeds: meanwhile nothing is acknowledged, and the clients of 3.1 and 3.1.1
+// that wait are disconnected [MQTT-4.8.0-2].
 type journal struct {
 	b         *broker
 	committed atomic.Uint64
@@ -132,6 +134,7 @@ func (j *journal) commit(batch *Batch) bool {
 		if closing {
 			return false
 		}
+		j.cutOff(err)
 		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
@@ -139,6 +142,23 @@ func (j *journal) commit(batch *Batch) bool {
 		}
 		t.Stop()
 		wait = min(2*wait, lastRetry)
+	}
+}
+
+// cutOff closes the connections of 3.1 and 3.1.1 whose acknowledgements wait for a commit that has failed [MQTT-4.8.0-2].
+// Those of MQTT 5.0, which has no such rule, are answered when a commit succeeds.
+func (j *journal) cutOff(err error) {
+	j.mu.Lock()
+	var conns []*Conn
+	for c := range j.waiting {
+		if c.version != V5 {
+			conns = append(conns, c)
+			delete(j.waiting, c)
+		}
+	}
+	j.mu.Unlock()
+	for _, c := range conns {
+		c.fail(ImplementationSpecificError, fmt.Errorf("mqttx: the Store does not commit: %w", err))
 	}
 }
 
