@@ -2,11 +2,9 @@ package mqtt311_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"testing"
 
 	"github.com/e8743928/mqttx"
-	"github.com/e8743928/mqttx/mqttest"
 	"github.com/e8743928/mqttx/packet"
 )
 
@@ -67,20 +65,11 @@ func TestMQTT311_2_3_1_1_PacketIDZero(t *testing.T) {
 		srv := newServer(t)
 		c := subscriber(t, srv, mqttx.V311, "t")
 		p := join(t, srv, mqttx.V311, "p", true)
-		const part = 500
-		for sent := 0; sent < 1<<16; sent += part {
-			p.Write(bytes.Repeat(octets(`32 05 "t" 0001`), part))
-			var acks []byte
-			for range part {
-				m := mqttest.Expect[*packet.Publish](c)
-				if m.PacketID == 0 || m.QoS != 1 {
-					t.Fatalf("PUBLISH with QoS %d and Packet Identifier %d", m.QoS, m.PacketID)
-				}
-				acks = binary.BigEndian.AppendUint16(append(acks, 0x40, 2), m.PacketID)
-				mqttest.Expect[*packet.Puback](p)
+		goRound(t, c, p, func(m *packet.Publish) {
+			if m.PacketID == 0 || m.QoS != 1 {
+				t.Fatalf("PUBLISH with QoS %d and Packet Identifier %d", m.QoS, m.PacketID)
 			}
-			c.Write(acks)
-		}
+		})
 	})
 }
 
