@@ -2,6 +2,7 @@ package mqttest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/e8743928/mqttx"
 )
@@ -35,3 +36,6 @@ var ReadFormat = func(s string) (*line, error) {
 	}
 	return readLine(ws, nil, false)
 }
+
+// ClosedIn is Closed with another limit.
+func (c *Client) ClosedIn(limit time.Duration) { c.closedIn(limit) }

@@ -177,12 +177,7 @@ func Format(p packet.Packet) string {
 	f := formOf(p.Type())
 	ws := []string{p.Type().String()}
 	for _, place := range f.places {
-		for _, w := range place.get(p) {
-			if slices.ContainsFunc(f.named, func(n field) bool { return n.flag && n.name == w }) {
-				w = strconv.Quote(w)
-			}
-			ws = append(ws, w)
-		}
+		ws = append(ws, place.get(p)...)
 	}
 	for _, n := range f.named {
 		for _, w := range n.get(p) {

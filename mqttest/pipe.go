@@ -47,8 +47,6 @@ type deadline struct {
 	passed bool
 }
 
-var errBroken = errors.New("mqttest: broken pipe")
-
 // Read takes what is there, and waits while nothing is.
 func (p *pipe) Read(b []byte) (int, error) {
 	h := p.in
@@ -88,7 +86,7 @@ func (p *pipe) Write(b []byte) (n int, err error) {
 		case h.write.passed:
 			return n, os.ErrDeadlineExceeded
 		case h.gone:
-			return n, errBroken
+			return n, io.ErrClosedPipe
 		case len(b) == 0:
 			return n, nil
 		}

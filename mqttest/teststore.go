@@ -112,8 +112,18 @@ func want(t testing.TB, s mqttx.Store, from, to string, records ...string) {
 		t.Fatalf("Scan(%q, %q): %v", from, to, err)
 	}
 	if !slices.Equal(got, records) {
-		t.Fatalf("Scan(%q, %q):\ngot  %s\nwant %s", from, to, clip(fmt.Sprintf("%q", got)), clip(fmt.Sprintf("%q", records)))
+		t.Fatalf("Scan(%q, %q):\ngot  %s\nwant %s", from, to, list(got), list(records))
 	}
+}
+
+// list writes records for messages, of long ones the beginning.
+func list(records []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d records", len(records))
+	for _, r := range records[:min(len(records), 20)] {
+		fmt.Fprintf(&b, " %q", r[:min(len(r), 50)])
+	}
+	return b.String()
 }
 
 func storeEmpty(t testing.TB, s mqttx.Store) {

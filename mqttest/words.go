@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -110,9 +111,12 @@ func hexBytes(ws []string) ([]byte, error) {
 	return b, nil
 }
 
+// reserved are the words that are no text where they stand alone: fields that need no value among them.
+var reserved = []string{none, only, "hex", "clean", "bridge", "responseinfo", "noproblem", "retain", "dup", "nolocal", "aspublished"}
+
 // quoteText writes s as a word, with quotes if it needs them.
 func quoteText(s string) string {
-	plain := s != "" && s != none && s != only && s != "hex" && !strings.HasPrefix(s, "hex:") && !strings.ContainsFunc(s, func(r rune) bool {
+	plain := s != "" && !slices.Contains(reserved, s) && !strings.HasPrefix(s, "hex:") && !strings.ContainsFunc(s, func(r rune) bool {
 		return strings.ContainsRune(`"=,:*;&\`, r) || !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar
 	})
 	if plain {
