@@ -177,7 +177,6 @@ func (c *Conn) finish() {
 		if s.conn.Load() == c {
 			s.conn.Store(nil)
 		}
-		s.replay = nil
 		s.mu.Unlock()
 	}
 	if c.counts {

@@ -12,6 +12,7 @@ type Limits struct {
 	Connections      int // connections at a time, over all listeners; default none
 	ConnectRate      int // new connections in a RateInterval, over all listeners; default none (G28)
 	MessageRate      int // PUBLISH packets of one client in a RateInterval; default none (G29)
+	ByteRate         int // bytes of PUBLISH packets, topic and payload, of one client in a RateInterval; default none
 	Sessions         int // sessions, connected or not; default 2,000,000
 	Subscriptions    int // Topic Filters of one session; default 1,000,000
 	QueuedMessages   int // messages waiting for one session; default 100,000
@@ -27,7 +28,7 @@ type Limits struct {
 	Inflight          int // those under way to a client of 3.1 or 3.1.1, which cannot tell its Receive Maximum; default 1,000
 	ResendTries       int // timed resends of a packet to such a client; default 3 (G73)
 
-	RateInterval   time.Duration // of ConnectRate and MessageRate; default 1 s, negative: 1 s (G30)
+	RateInterval   time.Duration // of the three rates; default 1 s, negative: 1 s (G30)
 	ConnectTimeout time.Duration // from accept to a whole CONNECT, handshakes included; default 10 s (N3)
 	Idle           time.Duration // silence after which a client with Keep Alive 0 is closed; default none (G41)
 	SessionExpiry  time.Duration // the longest Session Expiry Interval, for 3.1 and 3.1.1 too; default none (G49, G51)
@@ -53,6 +54,7 @@ func (l Limits) resolve() Limits {
 		{&l.Connections, none, none},
 		{&l.ConnectRate, none, none},
 		{&l.MessageRate, none, none},
+		{&l.ByteRate, none, none},
 		{&l.Sessions, 2_000_000, none},
 		{&l.Subscriptions, 1_000_000, none},
 		{&l.QueuedMessages, 100_000, none},

@@ -12,10 +12,11 @@ import (
 
 // door is a listening socket on a loop.
 type door struct {
-	l    *loop
-	fd   int
-	addr net.Addr
-	shut bool // under l.mu
+	l     *loop
+	fd    int
+	addr  net.Addr
+	limit *limitListener // nil: none
+	shut  bool           // under l.mu
 }
 
 const doorToken = 1 << 63
@@ -50,6 +51,10 @@ func (s *Server) listenLoop(nl net.Listener) error {
 
 // open takes the socket of nl over to a loop; nl is closed.
 func (ls *loops) open(nl net.Listener) (*door, error) {
+	limit, limited := nl.(*limitListener)
+	if limited {
+		nl = limit.Listener
+	}
 	raw, ok := nl.(syscall.Conn)
 	if !ok {
 		return nil, errors.New("mqttx: not a socket")
@@ -66,7 +71,7 @@ func (ls *loops) open(nl net.Listener) (*door, error) {
 	if dupErr != nil {
 		return nil, dupErr
 	}
-	d := &door{l: ls.all[0], fd: fd, addr: nl.Addr()}
+	d := &door{l: ls.all[0], fd: fd, addr: nl.Addr(), limit: limit}
 	if u, ok := nl.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
@@ -108,6 +113,10 @@ func (d *door) accept() {
 		case err != nil:
 			d.rest(err)
 			return
+		}
+		if d.limit != nil && !d.limit.admits() {
+			poll.Close(fd)
+			continue
 		}
 		refuse := b.admit()
 		if refuse != nil && !b.limits.Load().ConnectRateReply {

@@ -173,7 +173,8 @@ func (c *Conn) withinWindow(p *packet.Publish, s *session) bool {
 // 3.1.1 are held back: their acknowledgements cannot say no.
 func (c *Conn) withinRate(p *packet.Publish, s *session) bool {
 	lim := c.b.limits.Load()
-	if lim.MessageRate == none || s.rate.take(c.way.now, lim.MessageRate, lim.RateInterval) {
+	size := len(p.Topic) + len(p.Payload)
+	if s.rate.take(c.way.now, size, lim) {
 		return true
 	}
 	switch {
@@ -193,14 +194,14 @@ func (c *Conn) withinRate(p *packet.Publish, s *session) bool {
 	*c.heldPublish = *p
 	c.heldPublish.Topic = append([]byte(nil), p.Topic...)
 	c.heldPublish.Payload = append([]byte(nil), p.Payload...)
-	c.pause.until = s.rate.next(c.way.now, lim.MessageRate, lim.RateInterval)
+	c.pause.until = s.rate.next(c.way.now, size, lim)
 	return false
 }
 
 // goOn handles the message that was held back by the rate, if there is one, when the pause is over. It runs on the turn.
 func (c *Conn) goOn() {
 	p := c.heldPublish
-	if p == nil || c.phase == phaseEnd {
+	if p == nil || c.ended.Load() {
 		return
 	}
 	c.heldPublish = nil

@@ -161,8 +161,11 @@ type DisconnectError struct {
 // Error gives one line.
 func (e *DisconnectError) Error() string {
 	s := "mqttx: disconnected by " + e.By.String()
-	if e.Code != 0 || e.By == ByClient {
+	switch {
+	case e.Code != 0:
 		s += ": " + e.Code.Error()
+	case e.By == ByClient:
+		s += ": Normal disconnection (0x00)"
 	}
 	if e.Text != "" {
 		s += ": " + e.Text

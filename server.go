@@ -141,7 +141,11 @@ func (s *Server) ListenAndServe(addr string) error {
 // unix sockets, whose socket it takes over. Where there are no event loops, which is everywhere but on Linux, and for
 // other listeners, it is Serve.
 func (s *Server) ServeLoop(l net.Listener) error {
-	switch l.(type) {
+	inner := l
+	if x, limited := l.(*limitListener); limited {
+		inner = x.Listener
+	}
+	switch inner.(type) {
 	case *net.TCPListener, *net.UnixListener:
 		return s.listenLoop(l)
 	}

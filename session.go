@@ -20,7 +20,7 @@ type session struct {
 	client atomic.Pointer[Client]
 	conn   atomic.Pointer[Conn] // who takes messages now; set under mu
 	plain  atomic.Int32         // subscriptions that are not shared
-	rate   bucket               // of PUBLISH packets
+	rate   rates                // of PUBLISH packets
 
 	// Under broker.mu.
 	owner       *Conn // who has the client id, connected or waiting for it
