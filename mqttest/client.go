@@ -22,7 +22,7 @@ const patience = 10 * time.Second
 //
 // A goroutine always reads, so the server is never held up by the test, but after [Client.StopReading]. When the server
 // closes the connection, so does the client. What is waited for has to come within 10 s; in a synctest bubble these are
-// virtual, and what is to come later needs a time.Sleep before.
+// virtual, and what is to come later needs an [Advance] before.
 //
 // The methods are for the goroutine of the test, one at a time.
 type Client struct {

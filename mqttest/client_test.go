@@ -273,3 +273,31 @@ func TestNewClient(t *testing.T) {
 		c.Closed() // PINGRESP and DISCONNECT were not read and do not count
 	}
 }
+
+func TestNewID(t *testing.T) {
+	c := mqttest.Dial(t, mqttest.NewServer(t, mqttx.AllowAnonymous()))
+	for n := 1; n <= 65535; n++ {
+		if id := c.NewID(); int(id) != n {
+			t.Fatalf("got %d, want %d", id, n)
+		}
+	}
+	if id := c.NewID(); id != 1 {
+		t.Errorf("got %d, want 1: 0 is no Packet Identifier", id)
+	}
+}
+
+// A list of what has come is not without end.
+func TestManyPassedOver(t *testing.T) {
+	got := failure(t, func(t testing.TB) {
+		c := mqttest.Connect(t, mqttest.NewServer(t, mqttx.AllowAnonymous()), nil)
+		c.Subscribe("t", 0)
+		for range 100 {
+			c.Publish("t", strings.Repeat("x", 5000), 0)
+		}
+		c.Publish("nobody", "", 1)
+		c.Nothing()
+	})
+	if n := strings.Count(got, "PUBLISH t"); n != 20 || !strings.Contains(got, "and 80 more") || !strings.Contains(got, "x... (") {
+		t.Errorf("%d are listed: %.3000s", n, got)
+	}
+}

@@ -1,10 +1,13 @@
 package mqttest
 
 import (
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/e8743928/mqttx"
 )
 
 // Leaks fails the test if goroutines that came into being after this call and have to do with mqttx are left when all else
@@ -46,9 +49,10 @@ func goroutines() map[string]string {
 		}
 		buf = make([]byte, 2*len(buf))
 	}
+	module := reflect.TypeFor[mqttx.Server]().PkgPath()
 	m := make(map[string]string)
 	for i, g := range strings.Split(string(buf), "\n\n") {
-		if i == 0 || !strings.Contains(g, "e8743928/mqttx") || strings.Contains(g, "\ntesting.tRunner(") {
+		if i == 0 || !strings.Contains(g, module) || strings.Contains(g, "\ntesting.tRunner(") {
 			continue
 		}
 		id, _, _ := strings.Cut(strings.TrimPrefix(g, "goroutine "), " ")

@@ -3,7 +3,9 @@ package mqttest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,6 +169,27 @@ func TestReasonCodesByName(t *testing.T) {
 			var got packet.ReasonCode
 			if err := readCode(&got, w); err != nil || got.String() != want.String() {
 				t.Errorf("%s: got %v, error %v; want %v", w, got, err, want)
+			}
+		}
+	}
+}
+
+// The package comment lists every name.
+func TestNotationIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(doc), "# Packets in scripts")
+	words := strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(" \t\n*[]|,;=/", r) })
+	for typ := packet.TypeConnect; typ <= packet.TypeAuth; typ++ {
+		names := []string{typ.String()}
+		for _, f := range formOf(typ).named {
+			names = append(names, f.name)
+		}
+		for _, n := range names {
+			if !slices.Contains(words, n) {
+				t.Errorf("%s: doc.go does not list %s", typ, n)
 			}
 		}
 	}

@@ -158,7 +158,7 @@ func TestPipeDeadlineIsTakenBack(t *testing.T) {
 		}
 		a.SetDeadline(time.Now().Add(time.Second))
 		a.SetDeadline(time.Time{})
-		time.Sleep(time.Minute)
+		mqttest.Advance(time.Minute)
 		if _, err := a.Write([]byte{1}); err != nil {
 			t.Error(err)
 		}

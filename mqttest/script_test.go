@@ -1,6 +1,7 @@
 package mqttest_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,8 +20,8 @@ func TestScriptServer(t *testing.T) {
 		made++
 		return mqttest.NewServer(t, mqttx.AllowAnonymous())
 	})
-	if made != 2 {
-		t.Errorf("%d servers for 2 dialogues", made)
+	if made != 3 {
+		t.Errorf("%d servers for 3 dialogues", made)
 	}
 }
 
@@ -94,4 +95,19 @@ func TestScriptFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The script in the package comment is a good one.
+func TestScriptInPackageComment(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, found := strings.Cut(string(doc), "//\t== takeover")
+	script, _, ended := strings.Cut(script, "\n//\n")
+	if !found || !ended {
+		t.Fatal("no script in doc.go")
+	}
+	script = "== takeover" + strings.ReplaceAll(script, "\n//\t", "\n")
+	synctest.Test(t, func(t *testing.T) { mqttest.RunText(t, "doc.go", script, nil) })
 }

@@ -188,14 +188,17 @@ func TestMemStoreBlockAndFail(t *testing.T) {
 		made, _ := m.Commits()
 		pub.Send(&packet.Publish{Topic: []byte("t"), QoS: 1, PacketID: 2})
 		pub.Nothing()
-		time.Sleep(time.Minute) // it is tried again and again
+		mqttest.Advance(time.Minute) // it is tried again and again
 		pub.Nothing()
 		if now, _ := m.Commits(); now != made {
 			t.Errorf("%d commits were made while they failed", now-made)
 		}
 		m.Fail(nil)
-		time.Sleep(time.Minute)
+		mqttest.Advance(time.Minute)
 		mqttest.Expect[*packet.Puback](pub)
 		sub.Receive()
+		if m.Len() == 0 {
+			t.Error("the Store is empty")
+		}
 	})
 }
