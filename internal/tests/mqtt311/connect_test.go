@@ -57,6 +57,15 @@ func TestMQTT311_3_1_2_9_WillFields(t *testing.T) {
 func TestMQTT311_3_1_2_11_NoWill(t *testing.T) {
 	badConnects(t, only311, cases{"will QoS 1": `0a "c"`, "will retain": `22 "c"`, "both": `2a "c"`})
 	badConnects(t, both, cases{"fields left": `02 "c" "w" "gone"`})
+	bubble(t, "disregarded in 3.1", func(t *testing.T) {
+		s := newServer(t)
+		w := subscriber(t, s, mqttx.V31, "#")
+		c := mqttest.Dial(t, s)
+		c.Write(framed(0x10, connectBody(mqttx.V31, `3a "c"`)))
+		mqttest.Expect[*packet.Connack](c)
+		c.Drop()
+		w.Nothing()
+	})
 }
 
 func TestMQTT311_3_1_2_13_WillQoSWithoutWill(t *testing.T) {

@@ -110,10 +110,11 @@ func gets(t *testing.T, c *mqttest.Client, want ...string) {
 	c.Nothing()
 }
 
-// octets reads hex with spaces; 'text' in it stands for its bytes, "text" for its bytes behind their length.
+// octets reads hex with spaces; 'text' in it stands for its bytes, "text" for its bytes behind their length. Texts have no
+// spaces.
 func octets(s string) []byte {
 	var b []byte
-	for i, part := range strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }) {
+	for part := range strings.FieldsSeq(s) {
 		switch {
 		case part[0] == '"':
 			text := strings.Trim(part, `"`)
@@ -124,7 +125,7 @@ func octets(s string) []byte {
 		default:
 			raw, err := hex.DecodeString(part)
 			if err != nil {
-				panic(strings.Fields(s)[i] + ": " + err.Error())
+				panic(part + ": " + err.Error())
 			}
 			b = append(b, raw...)
 		}

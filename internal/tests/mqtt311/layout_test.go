@@ -64,8 +64,7 @@ func TestMQTT311_2_3_1_1_PacketIDZero(t *testing.T) {
 	bubble(t, "server", func(t *testing.T) {
 		srv := newServer(t)
 		c := subscriber(t, srv, mqttx.V311, "t")
-		p := join(t, srv, mqttx.V311, "p", true)
-		goRound(t, c, p, func(m *packet.Publish) {
+		goRound(t, srv, c, func(m *packet.Publish) {
 			if m.PacketID == 0 || m.QoS != 1 {
 				t.Fatalf("PUBLISH with QoS %d and Packet Identifier %d", m.QoS, m.PacketID)
 			}
