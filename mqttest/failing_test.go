@@ -13,11 +13,12 @@ import (
 	"github.com/e8743928/mqttx/packet"
 )
 
+func publish(s *mqttx.Server) {
+	s.Publish(context.Background(), &mqttx.Message{Topic: "t", Payload: []byte("hi")})
+}
+
 // Each method fails the test when something else comes, and says what.
 func TestFailures(t *testing.T) {
-	publish := func(s *mqttx.Server) {
-		s.Publish(context.Background(), &mqttx.Message{Topic: "t", Payload: []byte("hi")})
-	}
 	for _, c := range []struct {
 		name string
 		f    func(t testing.TB, s *mqttx.Server, c *mqttest.Client)

@@ -26,7 +26,8 @@ func NewServer(t testing.TB, h mqttx.Handler) *mqttx.Server {
 }
 
 // Start has a Server of the test's own making, with Limits, Compat or a Store, closed at the end of the test. If it has no
-// Logger it logs to the test. No method is called before the end, so fields may still be set.
+// Logger it logs to the test. No method is called before the end, so fields may still be set. A [MemStore] is unblocked
+// then; what Close still cannot commit fails the test.
 func Start(t testing.TB, s *mqttx.Server) {
 	t.Helper()
 	log := &testLog{w: t.Output()}
@@ -34,6 +35,9 @@ func Start(t testing.TB, s *mqttx.Server) {
 		s.Logger = slog.New(slog.NewTextHandler(log, nil))
 	}
 	t.Cleanup(func() {
+		if m, ok := s.Store.(*MemStore); ok {
+			m.Unblock() // Close waits for the commit under way, and the test may have failed before its own Unblock
+		}
 		if err := s.Close(); err != nil {
 			t.Errorf("mqttest: closing the server: %v", err)
 		}

@@ -202,3 +202,32 @@ func TestMemStoreBlockAndFail(t *testing.T) {
 		}
 	})
 }
+
+// A test that ends while commits are blocked does not hang, and one that ends while they fail is told.
+func TestMemStoreAtTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		f    func(m *mqttest.MemStore)
+		want string
+	}{
+		{"blocked", (*mqttest.MemStore).Block, ""},
+		{"failing", func(m *mqttest.MemStore) { m.Fail(errors.New("disk full")) }, "mqttest: closing the server: disk full"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var m mqttest.MemStore
+				got := failure(t, func(t testing.TB) {
+					s := &mqttx.Server{Handler: mqttx.AllowAnonymous(), Store: &m}
+					mqttest.Start(t, s)
+					pub := mqttest.Connect(t, s, nil)
+					c.f(&m)
+					pub.Send(&packet.Publish{Topic: []byte("t"), Payload: []byte("kept"), Retain: true, QoS: 1, PacketID: 1})
+					pub.Nothing()
+				})
+				if got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
+}
