@@ -108,9 +108,9 @@ func (s *session) nextResendLocked() (time.Time, bool) {
 // givenUp marks what is not sent again any more.
 const givenUp = 255
 
-// resendUp is what the resend timer calls: it sends again what is due, but only while the outbox is empty, since a slow
-// link is not a silent client. After the last try the connection is closed and the session kept (G73), or by option the
-// entry is dropped.
+// resendUp is what the resend timer calls: it sends again what is due, but only while the outbox is idle, since neither a
+// slow link nor a slow Store is a silent client, and what waits for the Store must not go out before. After the last try the
+// connection is closed and the session kept (G73), or by option the entry is dropped.
 func (c *Conn) resendUp() {
 	s := c.sess.Load()
 	w := way{b: c.b}
@@ -122,7 +122,7 @@ func (c *Conn) resendUp() {
 		return
 	}
 	gaveUp := false
-	if c.out.empty() {
+	if c.out.idle() {
 		gaveUp = s.resendDueLocked(c, &w)
 	} else {
 		s.postponeLocked()
@@ -199,7 +199,7 @@ func (s *session) giveUpLocked(e *entry) {
 	s.forgetLocked(e)
 }
 
-// postponeLocked lets the interval begin anew for what could not be sent because the outbox is not empty.
+// postponeLocked lets the interval begin anew for what could not be sent because the outbox is not idle.
 func (s *session) postponeLocked() {
 	now := s.b.ms()
 	for e := s.open.head; e != nil && e != s.again; e = e.next {
@@ -211,8 +211,9 @@ func (s *session) postponeLocked() {
 	}
 }
 
-func (o *outbox) empty() bool {
+// idle tells whether all has been written that there was to send, acknowledgements that wait for the journal included.
+func (o *outbox) idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.size == 0
+	return o.size == 0 && len(o.acks) == 0
 }
