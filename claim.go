@@ -204,7 +204,6 @@ func (c *Conn) finish() {
 	} else {
 		close(c.gone)
 	}
-	b.remove(c)
 }
 
 // leaveSession lets go of the client id: the session goes on to a newer owner, sleeps until it expires, or ends.

@@ -150,6 +150,7 @@ func (s *stream) serve(c *Conn) {
 	s.read(c)
 	c.finish()
 	<-s.written
+	c.b.remove(c)
 	s.linger(c)
 	s.nc.Close()
 }

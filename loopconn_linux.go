@@ -211,16 +211,17 @@ func (x *looped) finishHere() {
 		return
 	}
 	c.finish()
-	x.l.mu.Lock()
-	defer x.l.mu.Unlock()
 	c.out.mu.Lock()
 	flushed := len(c.out.buf) == 0 && len(c.out.refs) == 0
 	c.out.mu.Unlock()
-	if flushed {
-		x.l.closeLocked(x)
-	} else {
+	if !flushed {
 		go x.finishSending()
+		return
 	}
+	c.b.remove(c)
+	x.l.mu.Lock()
+	defer x.l.mu.Unlock()
+	x.l.closeLocked(x)
 }
 
 // leave lets a goroutine handle b, and what it waits for, while the loop goes on with others.
@@ -264,6 +265,7 @@ func (x *looped) finish() {
 func (x *looped) finishSending() {
 	c := x.c
 	x.waitFlushed()
+	c.b.remove(c)
 	if c.why.By != ByServer {
 		x.close()
 		return

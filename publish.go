@@ -82,7 +82,7 @@ func (c *Conn) publish(p *packet.Publish, s *session) {
 	if p.QoS == 2 {
 		s.noteReceived(w, p.PacketID, c.b.ms())
 	}
-	took, code := c.b.route(w, s)
+	matched, code := c.b.route(w)
 	if code >= 0x80 {
 		if p.QoS == 2 {
 			s.forgetReceived(w, p.PacketID)
@@ -90,7 +90,7 @@ func (c *Conn) publish(p *packet.Publish, s *session) {
 		c.refusePublish(p, code, nil)
 		return
 	}
-	c.acceptedAs(p, code, took, w)
+	c.acceptedAs(p, code, matched, w)
 	if w.full != nil {
 		c.pauseFor(w.full)
 	}
@@ -105,11 +105,11 @@ func (c *Conn) handled(p *packet.Publish, s *session, w *way) {
 	c.acceptedAs(p, Success, 1, w)
 }
 
-func (c *Conn) acceptedAs(p *packet.Publish, code ReasonCode, took int, w *way) {
+func (c *Conn) acceptedAs(p *packet.Publish, code ReasonCode, matched int, w *way) {
 	if p.QoS == 0 {
 		return
 	}
-	if took == 0 && code == Success && c.version == V5 {
+	if matched == 0 && code == Success && c.version == V5 {
 		code = NoMatchingSubscribers
 	}
 	c.answer(p.QoS, p.PacketID, code, nil, w.commit)

@@ -5,18 +5,16 @@ import (
 	"time"
 )
 
-// route sends w.l to everybody who subscribed. It tells how many took it; a code from 0x80 says that nobody has, because
-// there was no room.
-func (b *broker) route(w *way, from *session) (taken int, code ReasonCode) {
+// route sends w.l to everybody who subscribed, and tells how many that are. A code from 0x80 says that nobody has it,
+// because there was no room.
+func (b *broker) route(w *way) (matched int, code ReasonCode) {
+	kept := false
 	if w.l.Retain {
 		w.l = w.l.keep()
-		kept, code := b.keepRetained(w)
-		if code >= 0x80 && (from == nil || w.by == nil || w.by.version == V5) {
-			return 0, code
-		}
-		if kept {
-			taken++
-		} else if code >= 0x80 {
+		if kept, code = b.keepRetained(w); code >= 0x80 {
+			if w.canRefuse() {
+				return 0, code
+			}
 			b.drop(w.l.From, &w.l.Message, DropRetainedFull)
 		}
 	}
@@ -26,20 +24,30 @@ func (b *broker) route(w *way, from *session) (taken int, code ReasonCode) {
 		b.watch("Published", func() { t.Published(&w.l.Message) })
 	}
 	w.collect()
-	fulls := 0
+	matched = len(w.targets)
+	some, fulls := kept, 0
 	for i := range w.targets {
 		switch w.targets[i].s.accept(w, &w.targets[i]) {
 		case took:
-			taken++
+			some = true
 		case full:
 			fulls++
 		}
 		w.targets[i] = target{}
 	}
-	if taken == 0 && fulls > 0 {
-		return 0, QuotaExceeded
+	if !some && fulls > 0 {
+		return matched, QuotaExceeded
 	}
-	return taken, Success
+	return matched, Success
+}
+
+// canRefuse tells whether the publisher of w.l can be told that it is not accepted: a client of MQTT 5.0 that waits for an
+// acknowledgement, or the program. A will, QoS 0, and what 3.1 and 3.1.1 clients publish is routed all the same (G35).
+func (w *way) canRefuse() bool {
+	if w.by == nil {
+		return w.l.From.ID == ""
+	}
+	return w.by.version == V5 && w.pub.QoS > 0
 }
 
 const fewTargets = 16 // up to here a receiver with several subscriptions is looked for one by one
@@ -120,7 +128,7 @@ func (s *Server) Publish(ctx context.Context, m *Message) error {
 	}
 	w := way{b: b}
 	w.begin(newLetter(m), time.Now())
-	_, code := b.route(&w, nil)
+	_, code := b.route(&w)
 	w.flush()
 	if code >= 0x80 {
 		return &Error{Code: code}
@@ -168,10 +176,7 @@ func (b *broker) publishLetter(l *letter) {
 	}
 	w := way{b: b}
 	w.begin(l, time.Now())
-	b.mu.Lock()
-	from := b.sessions[l.From.ID]
-	b.mu.Unlock()
-	if _, code := b.route(&w, from); code >= 0x80 {
+	if _, code := b.route(&w); code >= 0x80 {
 		b.log.warn("will not delivered", "client", l.From.ID, "topic", l.Topic, "code", code.String())
 	}
 	w.flush()

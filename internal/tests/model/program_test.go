@@ -40,7 +40,7 @@ var (
 	}
 	topics   = []string{"a", "a/b", "b"}
 	filters  = []string{"a", "a/#", "+", "#", "+/b", "$share/g/a/#", "$share/g/#", "$share/h/a"}
-	expiries = []uint32{0, 10, 60, 1<<32 - 1}
+	expiries = []uint32{0, 10, 60, 1<<32 - 1} // and the client's number, so that no two things fall due at the same moment
 )
 
 func (s step) String() string {
@@ -148,6 +148,9 @@ func (x *world) connect(c *client, s step) error {
 	expiry := uint32(0)
 	if c.v == packet.V5 {
 		expiry = expiries[s.B%len(expiries)]
+		if expiry%10 == 0 && expiry > 0 {
+			expiry += uint32(c.i)
+		}
 		p.SessionExpiryInterval = &expiry
 	} else if !clean {
 		expiry = 1<<32 - 1
@@ -157,7 +160,9 @@ func (x *world) connect(c *client, s step) error {
 		x.next++
 		w = &will{n: x.next, topic: topics[s.D], qos: packet.QoS(s.B % 3)}
 		if c.v == packet.V5 {
-			w.delay = uint32(s.C%3) * 5
+			if w.delay = []uint32{0, 5, 30}[s.C%3]; w.delay > 0 {
+				w.delay += uint32(c.i)
+			}
 		}
 		p.Will = &packet.Will{Topic: w.topic, QoS: w.qos, DelayInterval: w.delay, Payload: fmt.Append(nil, w.n)}
 	}
@@ -343,7 +348,7 @@ func (c *client) ack(n int) error {
 
 // wait lets time pass. Timed resends of 3.1.1 are off: they are not the model's subject.
 func (x *world) wait(s step) {
-	mqttest.Advance([]time.Duration{time.Second, 4 * time.Second, 11 * time.Second, 61 * time.Second}[s.A%4])
+	mqttest.Advance([]time.Duration{1_000_100, 4_001_000, 11_010_000, 61_100_300}[s.A%4] * time.Microsecond)
 	x.expire()
 }
 
