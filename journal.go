@@ -2,6 +2,7 @@ package mqttx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,11 @@ type journal struct {
 	closing  bool
 	closeErr error
 }
+
+var errStoreHangs = errors.New("mqttx: the Store has not come back from Commit")
+
+// storePatience is how long Close waits for the Store's last commit.
+const storePatience = 5 * time.Second
 
 const (
 	firstRetry = 50 * time.Millisecond
@@ -180,15 +186,21 @@ func (j *journal) release(pos uint64) {
 	}
 }
 
-// close commits what is left and ends the goroutine.
-func (j *journal) close() error {
+// close commits what is left and ends the goroutine; a Store that hangs is not waited for longer than patience.
+func (j *journal) close(patience time.Duration) error {
 	j.mu.Lock()
 	j.closing = true
 	j.closeErr = nil
 	j.mu.Unlock()
 	close(j.stop)
 	j.signal()
-	<-j.ended
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-j.ended:
+	case <-t.C:
+		return errStoreHangs
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.closeErr

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 )
 
 // shutdown ends the server: no new connections, clients told, outboxes flushed, everything stored. Whatever is left when
@@ -39,7 +40,7 @@ func (b *broker) shutdown(ctx context.Context) (late, err error) {
 	if caller != nil {
 		caller.shutDown() // last, since ctx ends with it
 	}
-	if err := b.finish(); err != nil {
+	if err := b.finish(ctx); err != nil {
 		errs = append(errs, err)
 	}
 	return late, errors.Join(errs...)
@@ -82,7 +83,7 @@ func (b *broker) remove(c *Conn) {
 }
 
 // finish stops what is left of the server, once.
-func (b *broker) finish() error {
+func (b *broker) finish(ctx context.Context) error {
 	b.mu.Lock()
 	again := b.finished
 	b.finished = true
@@ -95,9 +96,15 @@ func (b *broker) finish() error {
 	if loops != nil {
 		loops.stop()
 	}
+	patience := storePatience
+	if end, bounded := ctx.Deadline(); bounded {
+		patience = max(time.Until(end), 0)
+	} else if ctx.Err() == nil {
+		patience = forever
+	}
 	var err error
 	if b.journal != nil {
-		err = b.journal.close()
+		err = b.journal.close(patience)
 	}
 	close(b.done)
 	return err
