@@ -237,7 +237,7 @@ func (b *broker) accept(l net.Listener) error {
 // passes tells whether an error of Accept goes away by itself.
 func passes(err error) bool {
 	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
+	return errors.As(err, &t) && t.Temporary() || passesErrno(err)
 }
 
 // Admit counts one new connection against Limits.ConnectRate for a transport that has a handshake of its own, before it:

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package mqttx
+
+func passesErrno(error) bool { return false }
