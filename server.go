@@ -68,7 +68,8 @@ type broker struct {
 	conns     map[*Conn]struct{}
 	listeners map[io.Closer]struct{}
 	loops     *loops        // nil: not started
-	removed   chan struct{} // closed when a connection has ended
+	ending    map[*Conn]int // connections with callbacks that call Shutdown, and how many calls
+	removed   chan struct{} // closed when a connection has ended, or has come to ending
 	closing   bool
 	finished  bool // done is closed, or about to be
 

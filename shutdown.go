@@ -20,6 +20,14 @@ func (b *broker) shutdown(ctx context.Context) (late, err error) {
 	for c := range b.conns {
 		conns = append(conns, c)
 	}
+	if caller != nil {
+		if b.ending == nil {
+			b.ending = make(map[*Conn]int)
+		}
+		b.ending[caller]++
+		b.wakeLocked()
+		defer b.ended(caller)
+	}
 	b.mu.Unlock()
 	var errs []error
 	for l := range listeners {
@@ -46,13 +54,27 @@ func (b *broker) shutdown(ctx context.Context) (late, err error) {
 	return late, errors.Join(errs...)
 }
 
-// waitConns waits until no connection is left but the one whose callback is calling.
+// ended takes back what a callback of caller has entered in broker.ending.
+func (b *broker) ended(caller *Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ending[caller]--; b.ending[caller] == 0 {
+		delete(b.ending, caller)
+	}
+}
+
+// waitConns waits until no connection is left. A callback that is calling waits neither for its own connection nor for those
+// whose callbacks wait here too.
 func (b *broker) waitConns(ctx context.Context, caller *Conn) error {
 	for {
 		b.mu.Lock()
 		n := len(b.conns)
-		if _, in := b.conns[caller]; in {
-			n--
+		if caller != nil {
+			for c := range b.ending {
+				if _, in := b.conns[c]; in {
+					n--
+				}
+			}
 		}
 		if n == 0 {
 			b.mu.Unlock()
@@ -75,11 +97,16 @@ func (b *broker) waitConns(ctx context.Context, caller *Conn) error {
 func (b *broker) remove(c *Conn) {
 	b.mu.Lock()
 	delete(b.conns, c)
+	b.wakeLocked()
+	b.mu.Unlock()
+}
+
+// wakeLocked has waitConns count again.
+func (b *broker) wakeLocked() {
 	if b.removed != nil {
 		close(b.removed)
 		b.removed = nil
 	}
-	b.mu.Unlock()
 }
 
 // finish stops what is left of the server, once.
