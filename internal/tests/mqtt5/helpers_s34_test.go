@@ -1,3 +1,4 @@
+// Package mqtt5_test proves the numbered statements of MQTT 5.0, one function for each.
 package mqtt5_test
 
 import (

@@ -1,7 +1,6 @@
 package mqtt5_test
 
 import (
-	"encoding/binary"
 	"testing"
 
 	"github.com/e8743928/mqttx"
@@ -51,54 +50,3 @@ func TestMQTT5_4_8_2_3_GrantedQoS(t *testing.T) {
 		}
 	})
 }
-
-func TestMQTT5_4_9_0_1_InitialQuota(t *testing.T) {
-	play(t, "4.9.0-1")
-	virtually(t, "absent", func(t *testing.T, s *mqttx.Server) {
-		c, p := enter(t, s, "c", "t"), enter(t, s, "p")
-		const all = 65_535 + 100
-		b := raw(t, `32 "t" 0001 00`)
-		var batch []byte
-		for i := range all {
-			binary.BigEndian.PutUint16(b[5:], uint16(i%1000+1))
-			if batch = append(batch, b...); (i+1)%1000 == 0 || i == all-1 {
-				p.Write(batch)
-				batch = batch[:0]
-			}
-		}
-		seen := make([]bool, 1<<16)
-		for range 65_535 {
-			m := mqttest.Expect[*packet.Publish](c)
-			if seen[m.PacketID] || m.PacketID == 0 {
-				t.Fatalf("id %d again", m.PacketID)
-			}
-			seen[m.PacketID] = true
-		}
-		c.Nothing()
-		c.Send(&packet.Puback{PacketID: 77})
-		if m := mqttest.Expect[*packet.Publish](c); m.PacketID != 77 {
-			t.Errorf("id %d, all but 77 are open", m.PacketID)
-		}
-		c.Nothing()
-	})
-}
-
-func TestMQTT5_4_9_0_2_OneQuotaEach(t *testing.T)   { play(t, "4.9.0-2") }
-func TestMQTT5_4_9_0_3_OthersGoOn(t *testing.T)     { play(t, "4.9.0-3") }
-func TestMQTT5_4_12_0_1_UnknownMethod(t *testing.T) { play(t, "4.12.0-1") }
-func TestMQTT5_4_12_0_2_MoreData(t *testing.T)      { play(t, "4.12.0-2") }
-func TestMQTT5_4_12_0_3_OnlyContinue(t *testing.T)  { play(t, "4.12.0-3") }
-func TestMQTT5_4_12_0_4_Refused(t *testing.T)       { play(t, "4.12.0-4") }
-func TestMQTT5_4_12_0_5_SameMethod(t *testing.T)    { play(t, "4.12.0-5") }
-func TestMQTT5_4_12_0_6_NoMethod(t *testing.T)      { play(t, "4.12.0-6") }
-
-func TestMQTT5_4_12_0_7_NoAuth(t *testing.T) {
-	play(t, "4.12.0-7")
-	offend(t,
-		offence{"Re-authenticate", `f0 19 06 15 0003 74776f`, mqttx.ProtocolError}, offence{"Continue", `f0 18 06 15 0003 74776f`, mqttx.ProtocolError},
-		offence{"without a method", `f0 19 00`, mqttx.ProtocolError}, offence{"bare", `f0`, mqttx.ProtocolError},
-	)
-}
-
-func TestMQTT5_4_12_1_1_MethodStays(t *testing.T) { play(t, "4.12.1-1") }
-func TestMQTT5_4_12_1_2_FailedAgain(t *testing.T) { play(t, "4.12.1-2") }
