@@ -155,7 +155,7 @@ func TestGuide_G16_Errors(t *testing.T) {
 func TestGuide_G16_ManyAtOnce(t *testing.T) {
 	testnet.Each(t, func(t *testing.T, on testnet.Transport) {
 		n := on.Start(t, g1Quiet(nil))
-		const clients, messages = 5, 50
+		const clients, messages = 4, 30
 		var all []*mqttest.Client
 		for i := range clients {
 			c := n.Connect(g1Connect(string(rune('a'+i)), g1Versions()[i%3]))

@@ -80,7 +80,14 @@ func (s *g17Socket) send(op gobwas.OpCode, fin bool, data []byte) {
 // next gives the next frame.
 func (s *g17Socket) next() gobwas.Frame {
 	s.t.Helper()
-	f, err := gobwas.ReadFrame(s.r)
+	h, err := gobwas.ReadHeader(s.r)
+	if err == nil && h.Length > 1<<20 {
+		s.t.Fatalf("a frame of %d bytes", h.Length)
+	}
+	f := gobwas.Frame{Header: h, Payload: make([]byte, h.Length)}
+	if err == nil {
+		_, err = io.ReadFull(s.r, f.Payload)
+	}
 	if err != nil {
 		s.t.Fatalf("no frame: %v", err)
 	}
