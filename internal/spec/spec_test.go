@@ -74,6 +74,15 @@ func TestOpenNamesRows(t *testing.T) {
 	}
 }
 
+// TestNothingIsMissing fails on a row that no test proves and that is not open as a whole.
+func TestNothingIsMissing(t *testing.T) {
+	for name, c := range coverage(t) {
+		if ids := c.Missing(); len(ids) > 0 {
+			t.Errorf("%s: no test for %s", name, strings.Join(ids, ", "))
+		}
+	}
+}
+
 // TestPages makes the pages and fails where what is in docs differs.
 func TestPages(t *testing.T) {
 	all := coverage(t)
