@@ -238,3 +238,29 @@ func TestTransport(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestGuide runs the sample handler of the server guide on TCP and WebSocket.
+func TestGuide(t *testing.T) {
+	p := start(t, "guide", "-web", "WEB", "-news", "50ms")
+	got := make(collector, 1000)
+	c, err := p.dial("tcp://"+p.addr, client.Options{OnMessage: got.take})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscribe(t, c, "sensors/#")
+	if m := got.next(t); m != "news all is well" {
+		t.Errorf("got %q", m)
+	}
+	web, err := p.dial("ws://"+p.web+"/mqtt", client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(t, web, "sensors/room1/temp", "21.5"); err != nil {
+		t.Fatal(err)
+	}
+	for m := got.next(t); m != "sensors/room1/temp 21.5"; m = got.next(t) {
+		if m != "news all is well" {
+			t.Fatalf("got %q", m)
+		}
+	}
+}
