@@ -138,7 +138,9 @@ func TestPitfall032_NoDeadlock(t *testing.T) {
 		func(i int) { srv.EndSession(ctx, fmt.Sprint("c", i%4)) },
 		func(i int) { srv.SetLimits(mqttx.Limits{Inflight: 10 + i}) },
 		func(int) { srv.Recheck(ctx) },
-		func(i int) { srv.Publish(ctx, &mqttx.Message{Topic: "a", Payload: []byte("x"), QoS: mqttx.QoS(i % 3), Retain: true}) },
+		func(i int) {
+			srv.Publish(ctx, &mqttx.Message{Topic: "a", Payload: []byte("x"), QoS: mqttx.QoS(i % 3), Retain: true})
+		},
 		func(i int) {
 			if in, err := srv.Subscribe(ctx, "a", "$share/g/echo"); err == nil {
 				srv.Publish(ctx, &mqttx.Message{Topic: "a", Payload: []byte("x")})
