@@ -170,10 +170,33 @@ func (e *DisconnectError) Error() string {
 	if e.Text != "" {
 		s += ": " + e.Text
 	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
+	if err := e.news(); err != nil {
+		s += ": " + err.Error()
 	}
 	return s
+}
+
+// news is what Err says beyond the code and the text, which callbacks' errors repeat: nil if that is nothing.
+func (e *DisconnectError) news() error {
+	err := e.Err
+	for {
+		switch v := err.(type) {
+		case *disconnect:
+			err = v.why
+		case *Error:
+			if CodeOf(v) != e.Code || v.Text != e.Text {
+				return err
+			}
+			err = v.Err
+		case ReasonCode:
+			if v == e.Code {
+				return nil
+			}
+			return err
+		default:
+			return err
+		}
+	}
 }
 
 // Unwrap gives the code and the error below.
