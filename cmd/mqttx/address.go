@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // kindURL is what help calls the value of a flag that is an address.
@@ -20,6 +21,9 @@ type address struct {
 	query  string // of the WebSocket, to connect to
 }
 
+// wantURL says what an address looks like.
+const wantURL = "want tcp://host:port, tls://host:port, ws://host:port/path, wss://host:port/path or unix:///path"
+
 // defaultPorts has the schemes that have a port.
 var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083", "wss": "8084"}
 
@@ -27,6 +31,9 @@ var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083",
 // wss://host:port/path or unix:///path. Port and WebSocket path have defaults.
 func parseAddress(s string) (address, error) {
 	u, err := url.Parse(s)
+	if err != nil && !strings.Contains(s, "://") {
+		return address{}, errors.New(wantURL) // what is missing says more than where parsing stopped
+	}
 	if err != nil {
 		var inner *url.Error
 		if errors.As(err, &inner) {
@@ -46,7 +53,7 @@ func parseAddress(s string) (address, error) {
 	case a.scheme == "unix":
 		return a, nil
 	case !known || u.Opaque != "":
-		return a, errors.New("want tcp://host:port, tls://host:port, ws://host:port/path, wss://host:port/path or unix:///path")
+		return a, errors.New(wantURL)
 	case !a.ws() && a.path == "/":
 		a.path = ""
 	case !a.ws() && (a.path != "" || a.query != ""):

@@ -25,12 +25,17 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "localhost", "localhost:1883", "127.0.0.1:1883", "mqtt://localhost", "tcp:localhost", "tcp://localhost:x", "tcp://localhost:65536",
+		"", "localhost", "localhost:1883", "mqtt://localhost", "tcp:localhost", "tcp://localhost:x", "tcp://localhost:65536",
 		"tcp://localhost/x", "tls://localhost?x=y", "tcp://ana:secret@localhost", "ws://localhost/#x", "unix://", "unix://host/path",
 		"unix:path", "unix:///path?x", "tcp://[::1", "tcp://%zz",
 	} {
 		if a, err := parseAddress(in); err == nil {
 			t.Errorf("%s: %v, want an error", in, a)
+		}
+	}
+	for _, in := range []string{":1883", "127.0.0.1:1883", "localhost:1883"} { // what people write first
+		if _, err := parseAddress(in); err == nil || err.Error() != wantURL {
+			t.Errorf("%s: %v, want: %s", in, err, wantURL)
 		}
 	}
 }
