@@ -113,7 +113,9 @@ func (s *session) sendFirstLocked(c *Conn, w *way, e *entry) {
 	if e.seq != 0 {
 		s.b.journal.putState(s, e)
 	}
-	c.armResendLocked(s)
+	if e.qos == 2 { // arming looks at the whole window: not for each message of QoS 1, which has no timer
+		c.armResendLocked(s)
+	}
 }
 
 // sendOpenLocked sends an open message again on a new connection, or PUBREL in its place.
@@ -135,7 +137,9 @@ func (s *session) sendOpenLocked(c *Conn, w *way, e *entry) {
 		s.forgetLocked(e)
 		return
 	}
-	c.armResendLocked(s)
+	if e.qos == 2 {
+		c.armResendLocked(s)
+	}
 }
 
 // writeLocked writes the PUBLISH of e; false: the client's Maximum Packet Size forbids it.
