@@ -61,7 +61,8 @@ type Callbacks[T any] struct {
 }
 
 // Exchange answers one packet of an authentication exchange: the Authentication Data of CONNECT first, then that of each
-// AUTH. Its out goes back to the client; done ends the exchange with success.
+// AUTH. Its out goes back to the client; done ends the exchange with success. An error refuses like that of any callback, in
+// CONNACK, or in DISCONNECT when the client re-authenticates. Its calls are as those of the other callbacks (N5).
 type Exchange func(ctx context.Context, in []byte) (out []byte, done bool, err error)
 
 // ConnectRequest is what a CONNECT says, and where Auth and Connect put who the client is.
@@ -72,7 +73,7 @@ type ConnectRequest struct {
 	HasUsername        bool   // a user name was sent, if only an empty one
 	CleanStart         bool   // Clean Start; Clean Session in 3.1 and 3.1.1
 	Password           []byte // nil: none was sent; wiped after the last Connect
-	Will               *Message
+	Will               *Message      // nil: none; Publish and Allow judge it after Connect
 	WillDelay          time.Duration // Will Delay Interval
 	KeepAlive          time.Duration // may be changed for MQTT 5.0 clients, which are told (G38); 0: none
 	SessionExpiry      time.Duration // may be changed; negative: never ends

@@ -71,7 +71,8 @@ func (c Compat) String() string {
 	return strings.Join(names, ",")
 }
 
-// ParseCompat reads "standard", "guide", or names of options separated by commas, such as "rate-refusal-96".
+// ParseCompat reads "standard", "guide", or names of options separated by commas, such as "rate-refusal-96". An error names
+// the part that is none of these, and all that there are.
 func ParseCompat(s string) (Compat, error) {
 	var c Compat
 next:

@@ -22,7 +22,9 @@ type local struct {
 // Subscribe subscribes the program itself: the messages that match any of the filters from this call on, each once, wills,
 // retained and in-process ones included when they are published; what is retained already is not replayed
 // ([Server.Retained] has it). They wait in a queue with the limits of a session; beyond, new ones are dropped and counted.
-// The loop ends with ctx, with break, or with the server. Filters may be shared ones. Messages must not be changed.
+// The loop ends with ctx, with break, or with the server, and is to be run once, by one goroutine. Filters may be shared ones.
+// Messages must not be changed. Errors are [ErrServerClosed], that of a Store, and an *[Error]: TopicFilterInvalid, or what
+// forbids the subscription.
 func (s *Server) Subscribe(ctx context.Context, filters ...string) (iter.Seq[*Message], error) {
 	b := s.open()
 	if b.openErr != nil {

@@ -110,8 +110,9 @@ func (t *target) merge(x *sub) {
 
 // Publish routes m to all subscribers, in the program's own name, and keeps it if m.Retain says so. Allow is not asked
 // about it, but about whoever receives it. At QoS 1 and 2 it returns when m is safe: in the queues of its receivers, and in
-// the Store if there is one. m must not be changed afterwards. Errors are ctx's, a message that is not valid, or a *[Error]
-// with QuotaExceeded if there was no room for it anywhere.
+// the Store if there is one. m must not be changed afterwards. It waits for the Store, and up to 10 ms for a receiver that does
+// not take what it is sent, but for the latter not with the ctx of a callback. Errors are ctx's, a message that is not valid,
+// [ErrServerClosed], that of a Store, or an *[Error] with QuotaExceeded if there was no room for it anywhere.
 func (s *Server) Publish(ctx context.Context, m *Message) error {
 	b := s.open()
 	if b.openErr != nil {

@@ -125,8 +125,9 @@ func (s *Server) open() *broker {
 	return s.b
 }
 
-// ListenAndServe listens on plain TCP at addr, ":1883" if it is empty, and serves until Shutdown or Close is done. It
-// always returns an error; after Shutdown it is [ErrServerClosed].
+// ListenAndServe listens on plain TCP at addr, ":1883" if it is empty, and serves as [Server.ServeLoop] does, on event
+// loops where there are any, until Shutdown or Close is done (G15). It always returns an error: that of listening, or one of
+// ServeLoop; after Shutdown it is [ErrServerClosed].
 func (s *Server) ListenAndServe(addr string) error {
 	if addr == "" {
 		addr = ":1883"
@@ -140,7 +141,7 @@ func (s *Server) ListenAndServe(addr string) error {
 
 // ServeLoop is Serve on event loops: no goroutine and no buffer for an idle connection. It takes a listener of plain TCP or
 // unix sockets, whose socket it takes over. Where there are no event loops, which is everywhere but on Linux, and for
-// other listeners, it is Serve.
+// other listeners, it is Serve. A [LimitListener] around one of these counts as what is in it.
 func (s *Server) ServeLoop(l net.Listener) error {
 	inner := l
 	if x, limited := l.(*limitListener); limited {
@@ -154,7 +155,9 @@ func (s *Server) ServeLoop(l net.Listener) error {
 }
 
 // ListenAndServeTLS listens on TCP with TLS at addr, ":8883" if it is empty. The files hold the server's certificate with
-// its chain and its key; they may be empty if [Server].TLSConfig has certificates.
+// its chain and its key; they may be empty if [Server].TLSConfig has certificates. Client certificates, where TLSConfig asks
+// for them, are in [Conn.TLS]. It serves as [Server.Serve] does and always returns an error: that of the files or of
+// listening, or one of Serve (G18).
 func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
 	if addr == "" {
 		addr = ":8883"
@@ -179,8 +182,10 @@ func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
 	return s.Serve(tls.NewListener(l, conf))
 }
 
-// Serve accepts connections from l and serves them until Shutdown or Close is done, or l fails. It closes l. One Server
-// may serve any number of listeners; all share sessions, subscriptions and retained messages (G20).
+// Serve accepts connections from l and serves them, each with a goroutine of its own, until Shutdown or Close is done, or l
+// fails. It closes l. One Server may serve any number of listeners; all share sessions, subscriptions and retained messages
+// (G20). It always returns an error: [ErrServerClosed], l's, that of Limits that cannot be, or that of a Store whose records
+// cannot be read.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	b := s.open()
@@ -242,8 +247,8 @@ func passes(err error) bool {
 }
 
 // Admit counts one new connection against Limits.ConnectRate for a transport that has a handshake of its own, before it:
-// an error is [ConnectionRateExceeded], and the connection should be closed at once. The context that it returns is
-// for [Server.ServeConn], which then does not count it again.
+// an error is [ConnectionRateExceeded], or [ServerShuttingDown] after Shutdown or Close, and the connection should be closed
+// at once. The context that it returns is for [Server.ServeConn], which then does not count it again (G28, G33).
 func (s *Server) Admit(ctx context.Context, from net.Addr) (context.Context, error) {
 	b := s.open()
 	if b.isClosing() {
@@ -350,7 +355,7 @@ func (s *Server) Close() error {
 }
 
 // SetLimits changes the limits while serving. They hold from the next packet on; what CONNACK has told a client holds for
-// that connection.
+// that connection. An error says which number the protocol cannot express; then nothing has changed.
 func (s *Server) SetLimits(l Limits) error {
 	b := s.open()
 	if err := l.check(); err != nil {
