@@ -67,12 +67,12 @@ type Exchange func(ctx context.Context, in []byte) (out []byte, done bool, err e
 
 // ConnectRequest is what a CONNECT says, and where Auth and Connect put who the client is.
 type ConnectRequest struct {
-	Conn               *Conn  // address, TLS state, version
-	Client             Client // to be filled in; ID is the client id in force and may be changed
-	ClientID, Username string // as sent, unverified
-	HasUsername        bool   // a user name was sent, if only an empty one
-	CleanStart         bool   // Clean Start; Clean Session in 3.1 and 3.1.1
-	Password           []byte // nil: none was sent; wiped after the last Connect
+	Conn               *Conn         // address, TLS state, version
+	Client             Client        // to be filled in; ID is the client id in force and may be changed
+	ClientID, Username string        // as sent, unverified
+	HasUsername        bool          // a user name was sent, if only an empty one
+	CleanStart         bool          // Clean Start; Clean Session in 3.1 and 3.1.1
+	Password           []byte        // nil: none was sent; wiped after the last Connect
 	Will               *Message      // nil: none; Publish and Allow judge it after Connect
 	WillDelay          time.Duration // Will Delay Interval
 	KeepAlive          time.Duration // may be changed for MQTT 5.0 clients, which are told (G38); 0: none
