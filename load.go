@@ -41,10 +41,17 @@ func (b *broker) load() error {
 		if s.endAt.IsZero() {
 			s.endAt = after(now, s.expiry)
 		}
+		if passed(s.endAt, now) || passed(s.willAt, now) {
+			s.timeUp() // before a client can resume what is over
+			continue
+		}
 		s.armTimer()
 	}
 	return nil
 }
+
+// passed tells whether a point in time has come; zero never does.
+func passed(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 func recordError(key []byte, err error) error {
 	if err == nil {
