@@ -43,7 +43,9 @@ func TestPitfall063_AcrossTransports(t *testing.T) {
 	for from, n := range testers {
 		t.Run("set over "+from.String(), func(t *testing.T) {
 			pub := n.Connect(nil)
-			p63Code(t, "PUBACK", p63Send(pub, p63Whole()), mqttx.Success)
+			if code := p63Send(pub, p63Whole()); code >= 0x80 {
+				t.Errorf("PUBACK: %v", code)
+			}
 			var readers []*mqttest.Client
 			for _, m := range testers {
 				r := m.Connect(nil)
@@ -88,7 +90,9 @@ func TestPitfall063_AgeAndRestart(t *testing.T) {
 		store := &mqttest.MemStore{}
 		s := p63Start(t, &mqttx.Server{Store: store})
 		pub := mqttest.Connect(t, s, nil)
-		p63Code(t, "PUBACK", p63Send(pub, p63Whole()), mqttx.Success)
+		if code := p63Send(pub, p63Whole()); code >= 0x80 {
+			t.Errorf("PUBACK: %v", code)
+		}
 		pub.Send(&packet.Publish{Topic: []byte("room/2"), Payload: []byte("x"), QoS: 2, PacketID: 3, Retain: true})
 		mqttest.Expect[*packet.Pubrec](pub)
 		pub.Send(&packet.Publish{Topic: []byte("room/2"), QoS: 1, PacketID: 4, Retain: true})

@@ -198,6 +198,7 @@ func TestPitfall101_OddTopics(t *testing.T) {
 		} else {
 			t.Error("no SUBACK")
 		}
+		empty.Served()
 		watch.Drop()
 		p63Empty(t, s)
 	})
