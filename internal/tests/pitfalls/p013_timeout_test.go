@@ -66,42 +66,38 @@ func p14Settle(t *testing.T, ok func() bool) {
 
 // A connection that never completes its CONNECT is closed in time and leaves nothing behind, on every transport.
 func TestPitfall014_ConnectTimeout(t *testing.T) {
-	for name, beginning := range map[string]string{"silent": "", "half a CONNECT": "\x10\x0d\x00\x04MQTT"} {
-		t.Run(name, func(t *testing.T) {
-			testnet.Each(t, func(t *testing.T, on testnet.Transport) {
-				mqttest.Leaks(t)
-				srv := &mqttx.Server{Limits: mqttx.Limits{ConnectTimeout: 300 * time.Millisecond}}
-				p1Server(t, srv)
-				n := on.Start(t, srv)
-				n.Connect(nil).Disconnect(0) // what is made once is there
-				p14Settle(t, func() bool { return srv.Stats().Connections == 0 })
-				goroutines, descriptors := runtime.NumGoroutine(), p14Descriptors()
-				var open []net.Conn
-				for range 5 {
-					nc, err := n.Open()
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer nc.Close()
-					if _, err := io.WriteString(nc, beginning); err != nil && beginning != "" {
-						t.Fatal(err)
-					}
-					open = append(open, nc)
-				}
-				for _, nc := range open {
-					nc.SetReadDeadline(time.Now().Add(10 * time.Second))
-					b, err := io.ReadAll(nc)
-					if errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), "\x20") {
-						t.Errorf("read %x, %v; want the end", b, err)
-					}
-					nc.Close()
-				}
-				p14Settle(t, func() bool {
-					return runtime.NumGoroutine() <= goroutines && p14Descriptors() <= descriptors
-				})
-			})
-		})
-	}
+	testnet.Each(t, func(t *testing.T, on testnet.Transport) {
+		mqttest.Leaks(t)
+		srv := p1Server(t, &mqttx.Server{})
+		n := on.Start(t, srv)
+		n.Connect(nil).Disconnect(0) // what is made once is there
+		p14Settle(t, func() bool { return srv.Stats().Connections == 0 })
+		if err := srv.SetLimits(mqttx.Limits{ConnectTimeout: 200 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		goroutines, descriptors := runtime.NumGoroutine(), p14Descriptors()
+		var open []net.Conn
+		for i := range 6 {
+			nc, err := n.Open()
+			if err != nil {
+				continue // on a slow machine the time may have ended within the handshake
+			}
+			defer nc.Close()
+			if i%2 == 0 {
+				io.WriteString(nc, "\x10\x0d\x00\x04MQTT") // half a CONNECT
+			}
+			open = append(open, nc)
+		}
+		for _, nc := range open {
+			nc.SetReadDeadline(time.Now().Add(9 * time.Second))
+			b, err := io.ReadAll(nc)
+			if errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(b), "\x20") {
+				t.Errorf("read %x, %v; want the end", b, err)
+			}
+			nc.Close()
+		}
+		p14Settle(t, func() bool { return runtime.NumGoroutine() <= goroutines && p14Descriptors() <= descriptors })
+	})
 }
 
 // In virtual time it is exactly ConnectTimeout.
