@@ -38,7 +38,10 @@ func n05Server(t *testing.T, notes *g1Notes) *mqttx.Server {
 			notes.add("connect " + r.Client.User)
 			return r.Conn, nil
 		},
-		Publish: func(_ context.Context, _ *mqttx.Conn, m *mqttx.Message) error { notes.add("publish " + m.Topic); return nil },
+		Publish: func(_ context.Context, _ *mqttx.Conn, m *mqttx.Message) error {
+			notes.add("publish " + m.Topic)
+			return nil
+		},
 	}})
 }
 

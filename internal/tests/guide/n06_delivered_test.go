@@ -146,7 +146,9 @@ func TestGuide_N12_ServersPackets(t *testing.T) {
 		&packet.Connack{}, &packet.Suback{PacketID: 1, Codes: []mqttx.ReasonCode{0}}, &packet.Unsuback{PacketID: 1, Codes: []mqttx.ReasonCode{0}}, &packet.Pingresp{},
 	} {
 		t.Run(p.Type().String(), func(t *testing.T) {
-			g1Bubbles(t, func(t *testing.T, v mqttx.Version) { n12Ends(t, v, mqttx.ProtocolError, func(c *mqttest.Client) { c.Send(p) }) })
+			g1Bubbles(t, func(t *testing.T, v mqttx.Version) {
+				n12Ends(t, v, mqttx.ProtocolError, func(c *mqttest.Client) { c.Send(p) })
+			})
 		})
 	}
 }
