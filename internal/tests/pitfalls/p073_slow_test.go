@@ -122,7 +122,7 @@ func TestPitfall073_Sockets(t *testing.T) {
 
 // Publishers are held before anything is lost: a reader that is only slower loses nothing.
 func TestPitfall074_HeldBack(t *testing.T) {
-	const publishers, each = 20, 300
+	const publishers, each = 20, 100
 	p63Each(t, func(t *testing.T, v mqttx.Version) {
 		d := &p73Dropped{}
 		s := p63Start(t, &mqttx.Server{Trace: d.trace()})
@@ -158,7 +158,7 @@ func p74Flood(t *testing.T, s *mqttx.Server, v mqttx.Version, publishers, each i
 
 // A reader that has stopped holds them for a bounded time; then what is lost is counted, and the sums agree.
 func TestPitfall074_Counted(t *testing.T) {
-	const publishers, each = 20, 300
+	const publishers, each = 20, 100
 	p63Each(t, func(t *testing.T, v mqttx.Version) {
 		d := &p73Dropped{}
 		s := p63Start(t, &mqttx.Server{Trace: d.trace()})

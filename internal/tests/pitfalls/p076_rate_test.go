@@ -139,9 +139,9 @@ func TestPitfall078_TokenBucket(t *testing.T) {
 	})
 }
 
-// An acknowledgement costs the same with 30,000 messages open as with ten.
+// An acknowledgement costs the same with 15,000 messages open as with ten.
 func TestPitfall079_CostOfAcks(t *testing.T) {
-	const many = 30000
+	const many = 15000
 	s := p63Start(t, &mqttx.Server{})
 	c := mqttest.Connect(t, s, nil)
 	conn, _ := s.Conn(c.ClientID)
@@ -186,7 +186,7 @@ func TestPitfall079_CostOfAcks(t *testing.T) {
 
 // A long run of QoS 1 and 2 messages to one subscriber ends, and all have come in order.
 func TestPitfall079_ManyToOne(t *testing.T) {
-	const many = 20000
+	const many = 10000
 	s := p63Start(t, &mqttx.Server{Limits: mqttx.Limits{QueuedMessages: -1}})
 	p := p63Clean("sub", mqttx.V5)
 	p.ReceiveMaximum = 50
