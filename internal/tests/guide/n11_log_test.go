@@ -119,8 +119,9 @@ func TestGuide_N11_Long(t *testing.T) {
 
 // However many clients fail in a second, the records are few, and say how many there would have been.
 func TestGuide_N11_Flood(t *testing.T) {
-	n11Each(t, func(t *testing.T, log *n11Log, l *slog.Logger) {
-		s := g1Started(t, &mqttx.Server{Handler: n11Refuse(), Logger: l})
+	g1Bubble(t, "text", func(t *testing.T) {
+		log := &n11Log{}
+		s := g1Started(t, &mqttx.Server{Handler: n11Refuse(), Logger: slog.New(slog.NewTextHandler(log, nil))})
 		const connects = 10_000
 		for i := range connects {
 			c, _ := mqttest.TryConnect(t, s, g1Connect(fmt.Sprint("out", i), mqttx.V5))
@@ -134,8 +135,7 @@ func TestGuide_N11_Flood(t *testing.T) {
 		c, _ := mqttest.TryConnect(t, s, g1Connect("out", mqttx.V5))
 		c.Served()
 		lines := log.lines()
-		last := lines[len(lines)-1]
-		if len(lines) != n+1 || !strings.Contains(last, fmt.Sprint("skipped=", connects-n)) && !strings.Contains(last, fmt.Sprintf(`"skipped":%d`, connects-n)) {
+		if last := lines[len(lines)-1]; len(lines) != n+1 || !strings.Contains(last, fmt.Sprint("skipped=", connects-n)) {
 			t.Errorf("%d records more, the last %s; %d were not written", len(lines)-n, last, connects-n)
 		}
 	})
