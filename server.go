@@ -140,8 +140,9 @@ func (s *Server) ListenAndServe(addr string) error {
 }
 
 // ServeLoop is Serve on event loops: no goroutine and no buffer for an idle connection. It takes a listener of plain TCP or
-// unix sockets, whose socket it takes over. Where there are no event loops, which is everywhere but on Linux, and for
-// other listeners, it is Serve. A [LimitListener] around one of these counts as what is in it.
+// unix sockets and takes over its socket: closing the listener does not end it, Shutdown and Close do. Where there are no
+// event loops, which is everywhere but on Linux, and for other listeners, it is Serve. A [LimitListener] around one of these
+// counts as what is in it (G15).
 func (s *Server) ServeLoop(l net.Listener) error {
 	inner := l
 	if x, limited := l.(*limitListener); limited {

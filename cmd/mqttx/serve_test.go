@@ -40,11 +40,12 @@ func TestServe_Defaults(t *testing.T) {
 	}
 }
 
-// TestServe_ListenerFails holds that the others are ended too, and the error is told.
+// TestServe_ListenerFails holds that the others are ended too, and the error is told. The one that fails is for WebSocket:
+// the sockets of plain TCP belong to the event loops, and closing the listener does nothing to them.
 func TestServe_ListenerFails(t *testing.T) {
 	f := serveFlags{}
-	for range 2 {
-		e, err := parseEndpoint("tcp://127.0.0.1:0")
+	for _, url := range []string{"ws://127.0.0.1:0", "tcp://127.0.0.1:0"} {
+		e, err := parseEndpoint(url)
 		if err != nil {
 			t.Fatal(err)
 		}
