@@ -159,6 +159,11 @@ func (c *Conn) attach(s *session, ack *packet.Connack) {
 	}
 	c.armResendLocked(s)
 	s.mu.Unlock()
+	c.postMu.Lock()
+	if len(c.posts) > 0 {
+		c.startTasksLocked()
+	}
+	c.postMu.Unlock()
 }
 
 // finish ends what a connection has begun, once, when its driver reads no more: the session sleeps or ends, the will goes
@@ -427,6 +432,7 @@ func (s *session) die() {
 		return
 	}
 	s.dead = true
+	b.wheel.Stop(&s.timer)
 	if s.established {
 		b.n.sessions.Add(-1)
 	}

@@ -3,10 +3,8 @@ package mqttx
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"time"
 )
 
@@ -16,6 +14,7 @@ const (
 	lingerTime   = 500 * time.Millisecond // for the client to read DISCONNECT before the socket goes
 	smallRead    = 2 << 10
 	largeRead    = 64 << 10
+	largeWrite   = 64 << 10 // what is accounted at once
 )
 
 // newConn makes a connection; nil: the server is closing, or full.
@@ -44,8 +43,16 @@ func newStream(nc net.Conn) *stream { return &stream{nc, make(chan struct{})} }
 
 func (s *stream) remoteAddr() net.Addr { return s.nc.RemoteAddr() }
 func (s *stream) localAddr() net.Addr  { return s.nc.LocalAddr() }
-func (s *stream) cut(*Conn)            { s.nc.Close() }
 func (s *stream) bind(*Conn)           {}
+
+// cut closes at once. TLS would wait for room to say goodbye, so what is below it is closed.
+func (s *stream) cut(*Conn) {
+	if t, ok := s.nc.(interface{ NetConn() net.Conn }); ok {
+		t.NetConn().Close()
+		return
+	}
+	s.nc.Close()
+}
 
 // tlsState gives the TLS state of a *tls.Conn, or of a transport over TLS that has such a method.
 func (s *stream) tlsState() *tls.ConnectionState {
@@ -108,32 +115,56 @@ func (s *stream) write(c *Conn) {
 		}
 		whole, bufs := o.takeLocked(spare)
 		o.mu.Unlock()
-		total, err := int64(0), error(nil)
-		if len(bufs) == 1 {
-			n := 0
-			n, err = s.nc.Write(bufs[0])
-			total = int64(n)
-		} else {
-			total, err = bufs.WriteTo(s.nc)
+		if err := s.writeAll(c, bufs); err != nil {
+			o.mu.Lock()
+			o.buf, o.refs, o.size = nil, nil, 0
+			o.mu.Unlock()
+			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
+			s.cut(c)
+			close(s.written)
+			return
 		}
 		if spare = whole; cap(spare) > largeRead {
 			spare = nil
 		}
-		o.mu.Lock()
-		wake := o.wroteLocked(int(total))
-		if err != nil {
-			o.buf, o.refs, o.size = nil, nil, 0
+	}
+}
+
+// writeAll writes in pieces, so that a slow client is seen to take something while it does.
+func (s *stream) writeAll(c *Conn, bufs net.Buffers) (err error) {
+	for len(bufs) > 0 && err == nil {
+		var piece net.Buffers
+		piece, bufs = firstPiece(bufs)
+		var n int64
+		if len(piece) == 1 {
+			var k int
+			k, err = s.nc.Write(piece[0])
+			n = int64(k)
+		} else {
+			n, err = piece.WriteTo(s.nc)
 		}
-		o.mu.Unlock()
-		if err != nil {
-			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
-			s.closeSending()
-			return
-		}
-		if wake {
+		c.out.mu.Lock()
+		wake := c.out.wroteLocked(int(n))
+		c.out.mu.Unlock()
+		if wake && err == nil {
 			c.pump()
 		}
 	}
+	return err
+}
+
+// firstPiece cuts at most largeWrite bytes from the front of bufs.
+func firstPiece(bufs net.Buffers) (piece, rest net.Buffers) {
+	room := largeWrite
+	for i, b := range bufs {
+		if len(b) > room {
+			piece = append(bufs[:i:i], b[:room])
+			bufs[i] = b[room:]
+			return piece, bufs[i:]
+		}
+		room -= len(b)
+	}
+	return bufs, nil
 }
 
 // closeSending tells the client that nothing more comes, and the reader that the writer is through.
@@ -175,7 +206,7 @@ func (s *stream) read(c *Conn) {
 		if c.ended.Load() {
 			return
 		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err != nil {
 			c.end(&DisconnectError{By: ByNetwork, Err: err}, nil)
 			return
 		}

@@ -250,29 +250,29 @@ func (w *way) appendOwn(c *Conn, f copyFor) bool {
 	o := &c.out
 	p := w.l.packet(w.now)
 	p.QoS, p.PacketID, p.SubscriptionIDs = f.qos, f.id, f.ids
-	var bind bool
+	topic, fresh := p.Topic, false
 	if c.aliasMaxOut > 0 {
-		var known bool
-		p.TopicAlias, known = o.aliases[w.l.Topic]
-		switch {
-		case known:
+		if p.TopicAlias, fresh = o.aliasFor(w.l.Topic, int(c.aliasMaxOut)); p.TopicAlias != 0 && !fresh {
 			p.Topic = nil
-		case len(o.aliases) < int(c.aliasMaxOut):
-			p.TopicAlias, bind = uint16(len(o.aliases)+1), true
 		}
 	}
 	before := len(o.buf)
-	b, _, err := p.AppendHead(o.buf, c.version)
-	if err != nil || len(b)-before+len(w.l.Payload) > c.maxPacket {
-		o.buf = b[:before]
+	fits := func() bool {
+		b, _, err := p.AppendHead(o.buf[:before], c.version)
+		o.buf = b
+		return err == nil && len(b)-before+len(w.l.Payload) <= c.maxPacket
+	}
+	ok := fits()
+	if !ok && p.TopicAlias != 0 { // the alias takes three bytes itself
+		p.Topic, p.TopicAlias, fresh = topic, 0, false
+		ok = fits()
+	}
+	if !ok {
+		o.buf = o.buf[:before]
 		return false
 	}
-	o.buf = b
-	if bind {
-		if o.aliases == nil {
-			o.aliases = make(map[string]uint16)
-		}
-		o.aliases[strings.Clone(w.l.Topic)] = p.TopicAlias
+	if fresh {
+		o.bind(w.l.Topic, p.TopicAlias)
 	}
 	return true
 }

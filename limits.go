@@ -16,7 +16,7 @@ type Limits struct {
 	Sessions         int // sessions, connected or not; default 2,000,000
 	Subscriptions    int // Topic Filters of one session; default 1,000,000
 	QueuedMessages   int // messages waiting for one session; default 100,000
-	QueuedBytes      int // their bytes; default 64 MiB
+	QueuedBytes      int // their bytes, with those under way to its client; default 64 MiB
 	TotalQueuedBytes int // bytes waiting for all sessions together; default 2 GiB less one
 	Retained         int // retained messages; default 1,000,000
 	RetainedBytes    int // their bytes; default 1 GiB

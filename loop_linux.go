@@ -141,8 +141,8 @@ func (l *loop) sort() (stop bool) {
 	return l.stop
 }
 
-// closeLocked closes a connection's socket, under l.mu and on the loop's goroutine, so that nothing is read from a
-// descriptor that is somebody else's by then.
+// closeLocked closes a connection's socket, under l.mu. For one that has been watched it is called on the loop's goroutine,
+// so that nothing is read from a descriptor that is somebody else's by then.
 func (l *loop) closeLocked(x *looped) {
 	o := &x.c.out
 	o.mu.Lock()

@@ -34,8 +34,8 @@ type looped struct {
 	flushed  chan struct{}
 }
 
-// take puts a new connection on the next loop.
-func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) bool {
+// take puts a new connection on the next loop, or closes it.
+func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) {
 	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
 	x := &looped{l: l, fd: fd}
 	switch a := sa.(type) {
@@ -56,9 +56,9 @@ func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) bool {
 	c := ls.b.newConn(context.Background(), x)
 	if c == nil {
 		l.mu.Lock()
-		l.conns[fd] = nil
+		l.closeLocked(x) // unless the loop has, at its end
 		l.mu.Unlock()
-		return false
+		return
 	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
@@ -66,7 +66,6 @@ func (ls *loops) take(fd int, sa syscall.Sockaddr, refuse error) bool {
 		x.in = true
 		x.watchLocked()
 	}
-	return true
 }
 
 func (x *looped) bind(c *Conn) {
@@ -364,8 +363,8 @@ func (x *looped) send(o *outbox) (wake bool, err error) {
 		}
 		wake = o.wroteLocked(n) || wake
 	}
-	if blocked && len(o.refs) == 0 && o.sent > len(o.buf)/2 {
-		o.buf, o.sent = o.buf[:copy(o.buf, o.buf[o.sent:])], 0
+	if blocked {
+		o.compact()
 	}
 	if blocked != x.outW {
 		x.outW = blocked

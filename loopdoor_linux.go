@@ -123,9 +123,7 @@ func (d *door) accept() {
 			poll.Close(fd)
 			continue
 		}
-		if !b.loops.take(fd, sa, refuse) {
-			poll.Close(fd)
-		}
+		b.loops.take(fd, sa, refuse)
 	}
 }
 

@@ -40,6 +40,19 @@ func (o *outbox) writeTo(fd int) (int, error) {
 	return n, nil
 }
 
+// compact takes what has been sent out of buf once it is the larger part: the buffer of a client that is always a little
+// behind would grow for ever.
+func (o *outbox) compact() {
+	if o.sent <= len(o.buf)/2 {
+		return
+	}
+	o.buf = o.buf[:copy(o.buf, o.buf[o.sent:])]
+	for i := range o.refs {
+		o.refs[i].at -= o.sent
+	}
+	o.sent = 0
+}
+
 // skip takes n bytes away from the front.
 func (o *outbox) skip(n int) {
 	for n > 0 {

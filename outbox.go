@@ -2,6 +2,7 @@ package mqttx
 
 import (
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/e8743928/mqttx/packet"
@@ -16,6 +17,8 @@ const (
 	outboxLow  = outboxFull / 2 // when it has sunk so far, waiting publishers and messages go on
 
 	refSize = 16 << 10 // payloads from this size on are referenced instead of copied
+
+	aliasedBytes = 1 << 20 // of topics with a Topic Alias: the client alone decides how many there may be
 )
 
 // outbox holds what is to be written to one client. Whoever fills it flushes it later.
@@ -35,6 +38,7 @@ type outbox struct {
 	acks    []reply // wait for the journal
 	room    chan struct{}
 	aliases map[string]uint16 // Topic Aliases towards the client
+	aliased int               // bytes of their topics
 }
 
 // ref is a payload in its place: before buf[at].
@@ -144,6 +148,27 @@ func (o *outbox) roomLocked() chan struct{} {
 		o.room = make(chan struct{})
 	}
 	return o.room
+}
+
+// aliasFor gives the Topic Alias of a topic towards the client, 0: it has none and gets none; fresh: the client does not
+// know it yet. It is called under mu.
+func (o *outbox) aliasFor(topic string, most int) (alias uint16, fresh bool) {
+	if alias = o.aliases[topic]; alias != 0 {
+		return alias, false
+	}
+	if len(o.aliases) >= most || o.aliased+len(topic) > aliasedBytes {
+		return 0, false
+	}
+	return uint16(len(o.aliases) + 1), true
+}
+
+// bind notes an alias that the client is told, under mu.
+func (o *outbox) bind(topic string, alias uint16) {
+	if o.aliases == nil {
+		o.aliases = make(map[string]uint16)
+	}
+	o.aliases[strings.Clone(topic)] = alias
+	o.aliased += len(topic)
 }
 
 // put appends a control packet to the connection's own outbox and marks the connection for flushing. A packet that the

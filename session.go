@@ -275,15 +275,16 @@ func (s *session) enqueue(w *way, t *target, qos QoS, retain bool) verdict {
 	return took
 }
 
-// makeRoomLocked judges whether one more message may wait. If not, waiting QoS 0 goes first, oldest before newer.
+// makeRoomLocked judges whether one more message may wait. If not, waiting QoS 0 goes first, oldest before newer. What is
+// under way counts in bytes, since a client that never acknowledges may have 65,535 messages there.
 func (s *session) makeRoomLocked(l *letter, qos QoS) error {
 	lim := s.b.limits.Load()
 	size := l.size()
+	few := func() bool { return s.open.bytes+s.queue.bytes+size <= lim.QueuedBytes }
 	fits := func() bool {
-		return s.queue.n < lim.QueuedMessages && s.queue.bytes+size <= lim.QueuedBytes &&
-			s.b.n.queuedBytes.Load()+int64(size) <= int64(lim.TotalQueuedBytes)
+		return s.queue.n < lim.QueuedMessages && few() && s.b.n.queuedBytes.Load()+int64(size) <= int64(lim.TotalQueuedBytes)
 	}
-	if s.queue.n == 0 && s.quota > 0 && s.conn.Load() != nil {
+	if s.queue.n == 0 && s.quota > 0 && s.conn.Load() != nil && (s.open.n == 0 || few()) {
 		return nil // it does not wait
 	}
 	for !fits() {

@@ -109,7 +109,7 @@ func (b *broker) wakeLocked() {
 	}
 }
 
-// finish stops what is left of the server, once.
+// finish stops what is left of the server, once; other callers wait for the first.
 func (b *broker) finish(ctx context.Context) error {
 	b.mu.Lock()
 	again := b.finished
@@ -117,6 +117,10 @@ func (b *broker) finish(ctx context.Context) error {
 	loops := b.loops
 	b.mu.Unlock()
 	if again {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+		}
 		return nil
 	}
 	b.wheel.Close()

@@ -22,27 +22,28 @@ func (c *Conn) startTasksLocked() {
 }
 
 // runTasks calls Info for what was posted, and pumps, until there is nothing left. It takes the turn anew each time, so
-// that packets of the client get in between.
+// that packets of the client get in between. What is posted before CONNACK waits for attach.
 func (c *Conn) runTasks() {
 	for {
 		c.takeTurn()
 		c.postMu.Lock()
+		post, pump := len(c.posts) > 0, c.pumping
+		if !post && !pump || c.phase != phaseOpen {
+			c.tasks = false
+			if c.phase == phaseEnd {
+				c.posts = nil
+			}
+			c.postMu.Unlock()
+			c.endTurn()
+			return
+		}
 		var v any
-		post := len(c.posts) > 0
 		if post {
 			v = c.posts[0]
 			c.posts[0] = nil
 			c.posts = c.posts[1:]
 		}
-		pump := c.pumping
 		c.pumping = false
-		if !post && !pump || c.phase == phaseEnd {
-			c.tasks = false
-			c.posts = nil
-			c.postMu.Unlock()
-			c.endTurn()
-			return
-		}
 		c.postMu.Unlock()
 		if post && !c.ended.Load() {
 			c.info(v)

@@ -169,7 +169,7 @@ func TestGuide_G68_ExactLimit(t *testing.T) {
 		id    uint32
 		alias uint16
 		extra int // bytes of properties
-	}{"plain": {0, 0, 0}, "with identifier": {7, 0, 2}, "with alias": {0, 10, 3}} {
+	}{"plain": {0, 0, 0}, "with identifier": {7, 0, 2}, "alias left out": {0, 10, 0}} {
 		g38Bubble(t, name, func(t *testing.T) {
 			var drops g68Drops
 			srv := g38Server(t, &mqttx.Server{Trace: drops.trace()})
@@ -192,6 +192,39 @@ func TestGuide_G68_ExactLimit(t *testing.T) {
 			drops.want(t, srv, "c t")
 		})
 	}
+}
+
+// A Topic Alias is used as long as there is room for it: a message is not dropped for what its alias takes, and the client
+// then knows no alias that it was not told.
+func TestGuide_G68_AliasNeedsRoom(t *testing.T) {
+	g38Bubble(t, "", func(t *testing.T) {
+		var drops g68Drops
+		srv := g38Server(t, &mqttx.Server{Trace: drops.trace()})
+		p := g68Connect(64)
+		p.TopicAliasMaximum = 10
+		c := mqttest.Connect(t, srv, p)
+		c.Subscribe("t", 0)
+		const room = 64 - 2 - 3 - 1 // less fixed header, topic, and the length of the properties
+		for _, x := range []struct {
+			payload int
+			alias   uint16
+			topic   string
+		}{
+			{room, 0, "t"}, {room - 2, 0, "t"}, {room - 3, 1, "t"}, {room - 2, 1, ""}, {room, 0, "t"}, {1, 1, ""},
+		} {
+			before := len(c.Raw())
+			g68Publish(t, srv, "t", x.payload, 0)
+			p := mqttest.Expect[*packet.Publish](c)
+			if len(p.Payload) != x.payload || p.TopicAlias != x.alias || string(p.Topic) != x.topic {
+				t.Errorf("%d bytes came with topic %q and alias %d, want %+v", len(p.Payload), p.Topic, p.TopicAlias, x)
+			}
+			if n := len(c.Raw()) - before; n > 64 {
+				t.Errorf("PUBLISH of %d bytes, want 64 at most", n)
+			}
+		}
+		c.Nothing()
+		drops.want(t, srv)
+	})
 }
 
 // Texts and user properties of a refusal are left out of packets that would be too large with them.
