@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-
 	"os"
 	"testing"
 	"testing/synctest"
