@@ -192,6 +192,9 @@ func (c *Conn) finish() {
 		b.publishWill(c.will)
 	}
 	c.callDisconnected()
+	if t := b.trace; t != nil && t.Refused != nil && !c.counts && !c.told {
+		b.watch("Refused", func() { t.Refused(c.Client(), c.why) })
+	}
 	if c.counts {
 		if t := b.trace; t != nil && t.Disconnected != nil {
 			b.watch("Disconnected", func() { t.Disconnected(c, c.why) })

@@ -54,6 +54,7 @@ type link struct {
 	accepts     int    // how many of them returned nil
 	claimed     bool   // broker.claim made c the owner of its client id
 	counts      bool   // in broker.n.connections
+	told        bool   // Trace.Refused has been
 	behind      *Conn  // c gave up waiting for it
 	left        bool   // c has let go of its client id; under broker.mu
 	setup       *setup // nil from CONNACK on

@@ -97,6 +97,7 @@ func (c *Conn) refuseWith(err error) {
 // refuseConnect answers CONNECT with an error, as far as the version has a code for it, and ends the connection.
 func (c *Conn) refuseConnect(code ReasonCode, e *Error) {
 	c.phase = phaseEnd
+	c.told = true
 	who := c.Client()
 	if c.setup != nil {
 		clear(c.setup.asked.Password)
