@@ -200,8 +200,8 @@ func (c *Conn) handleDisconnect(h packet.Header, body []byte) {
 		}
 		c.setExpiry(min(asked, c.b.limits.Load().SessionExpiry))
 	}
-	if p.ServerReference != "" {
-		c.violate(errors.New("mqttx: Server Reference from a client"))
+	if p.ServerReference != "" || !p.Code.ByClient() {
+		c.violate(errors.New("mqttx: DISCONNECT with what only a server may say"))
 		return
 	}
 	if p.Code == NormalDisconnection {

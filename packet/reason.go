@@ -149,6 +149,19 @@ func (c ReasonCode) In(t Type) bool {
 // other lacks; only DisconnectWithWillMessage is left to clients.
 func (c ReasonCode) ByServer() bool { return int(c) < len(reasons) && reasons[c].byServer }
 
+// ByClient reports whether a client may send the code in DISCONNECT: the ones that
+// tell of a server's state or of what only a server judges are not for it.
+func (c ReasonCode) ByClient() bool {
+	switch c {
+	case NotAuthorized, ServerBusy, ServerShuttingDown, BadAuthenticationMethod, KeepAliveTimeout, SessionTakenOver,
+		TopicFilterInvalid, RetainNotSupported, QoSNotSupported, UseAnotherServer, ServerMoved,
+		SharedSubscriptionsNotSupported, ConnectionRateExceeded, MaximumConnectTime,
+		SubscriptionIdentifiersNotSupported, WildcardSubscriptionsNotSupported:
+		return false
+	}
+	return c.In(TypeDisconnect)
+}
+
 // writable is In, and the codes outside the tables that a server may be set to
 // send for the sake of older clients: 0x96 in PUBACK and PUBREC, 0x93 in PUBREC.
 func (c ReasonCode) writable(t Type) bool {

@@ -126,6 +126,9 @@ func TestReasonCodes_NamesAndSenders(t *testing.T) {
 		if c.ByServer() != want {
 			t.Errorf("%v by the server: %v", c, !want)
 		}
+		if want := sender == "both" || sender == "client"; c.ByClient() != want {
+			t.Errorf("%v by a client: %v", c, !want)
+		}
 	}
 	for n := range 256 {
 		if c := packet.ReasonCode(n); c.ByServer() && !c.In(packet.TypeDisconnect) {
