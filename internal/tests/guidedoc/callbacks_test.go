@@ -12,7 +12,7 @@ import (
 	"github.com/e8743928/mqttx/packet"
 )
 
-type client struct{ conn *mqttx.Conn }
+type client struct{}
 
 // TestPush shows Post, Info and Send.
 func TestPush(t *testing.T) {

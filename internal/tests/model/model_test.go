@@ -69,7 +69,6 @@ type client struct {
 // outgoing is a QoS 2 message on its way to the server.
 type outgoing struct {
 	m        message
-	retain   bool
 	released bool // PUBREL is sent
 }
 
