@@ -54,7 +54,7 @@ func parseAddress(s string) (address, error) {
 		return a, nil
 	case !known || u.Opaque != "":
 		return a, errors.New(wantURL)
-	case !a.ws() && a.path == "/":
+	case !a.ws() && a.path == "/" && a.query == "":
 		a.path = ""
 	case !a.ws() && (a.path != "" || a.query != ""):
 		return a, fmt.Errorf("%s:// takes no path", a.scheme)
