@@ -20,7 +20,7 @@ import (
 // passwordVariable holds the password, out of sight of those who can list processes.
 const passwordVariable = "MQTTX_PASSWORD"
 
-// connectFlags is what pub and sub have in common.
+// connectFlags is what pub and sub have in common, and in part bench.
 type connectFlags struct {
 	url                string
 	address            address
@@ -44,28 +44,38 @@ var needV5 = []string{
 	"session-expiry", "no-local", "retain-as-published", "retain-handling", "subscription-id",
 }
 
-// add puts the flags in fs, behind those that are there.
+// add puts the flags of pub and sub in fs, behind those that are there.
 func (f *connectFlags) add(fs *pflag.FlagSet) {
-	f.version = packet.V5
-	f.url = "tcp://127.0.0.1:1883"
-	f.address, _ = parseAddress(f.url) // is good
 	fs.SortFlags = false
-	fs.Var(&parsed[address]{&f.address, f.url, kindURL, f.parseURL}, "url", "the broker: tcp, tls, ws or wss://host:port, or unix:///path")
+	f.addServer(fs)
 	fs.StringVarP(&f.id, "id", "i", "", "client `ID` (default: the broker chooses)")
-	fs.StringVarP(&f.user, "user", "u", "", "user `NAME`")
-	fs.StringVarP(&f.password, "password", "P", "", "`PASSWORD`; better in the environment, as "+passwordVariable)
-	fs.VarP(&parsed[packet.Version]{&f.version, "5", "VERSION", parseVersion}, "version", "V", "of MQTT: 3.1, 3.1.1 or 5")
-	fs.Uint16VarP(&f.keepAlive, "keep-alive", "k", 60, "keep alive in `SECONDS`; 0: none")
 	fs.StringVar(&f.willTopic, "will-topic", "", "`TOPIC` of the will, which the broker publishes if this client dies")
 	fs.StringVar(&f.willMessage, "will-message", "", "`PAYLOAD` of the will")
 	fs.Var(&parsed[packet.QoS]{&f.willQoS, "0", "QOS", parseQoS}, "will-qos", "QoS of the will: 0, 1 or 2")
 	fs.BoolVar(&f.willRetain, "will-retain", false, "the broker keeps the will for later subscribers")
 	fs.Uint32Var(&f.willDelay, "will-delay", 0, "`SECONDS` that the broker waits with the will (MQTT 5)")
+	f.addTLS(fs)
+	fs.BoolVarP(&f.debug, "debug", "d", false, "say on standard error what happens")
+}
+
+// addServer adds the flags for the broker and for how to speak with it.
+func (f *connectFlags) addServer(fs *pflag.FlagSet) {
+	f.version = packet.V5
+	f.url = "tcp://127.0.0.1:1883"
+	f.address, _ = parseAddress(f.url) // is good
+	fs.Var(&parsed[address]{&f.address, f.url, kindURL, f.parseURL}, "url", "the broker: tcp, tls, ws or wss://host:port, or unix:///path")
+	fs.StringVarP(&f.user, "user", "u", "", "user `NAME`")
+	fs.StringVarP(&f.password, "password", "P", "", "`PASSWORD`; better in the environment, as "+passwordVariable)
+	fs.VarP(&parsed[packet.Version]{&f.version, "5", "VERSION", parseVersion}, "version", "V", "of MQTT: 3.1, 3.1.1 or 5")
+	fs.Uint16VarP(&f.keepAlive, "keep-alive", "k", 60, "keep alive in `SECONDS`; 0: none")
+}
+
+// addTLS adds the flags for tls:// and wss://.
+func (f *connectFlags) addTLS(fs *pflag.FlagSet) {
 	fs.StringVar(&f.ca, "ca", "", "trust servers certified by the authorities in this PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.cert, "cert", "", "show this certificate chain, a PEM `FILE`")
 	fs.StringVar(&f.key, "key", "", "private key of the certificate, a PEM `FILE`")
 	fs.BoolVar(&f.insecure, "insecure", false, "do not check the server's certificate: anybody may pretend to be it")
-	fs.BoolVarP(&f.debug, "debug", "d", false, "say on standard error what happens")
 }
 
 func (f *connectFlags) parseURL(s string) (address, error) {

@@ -1,8 +1,9 @@
-// Mqttx is an MQTT broker, and clients to publish and subscribe with.
+// Mqttx is an MQTT broker, and clients to publish, subscribe and measure with.
 //
 //	mqttx serve     run a broker
 //	mqttx pub       publish messages
 //	mqttx sub       print the messages of topics
+//	mqttx bench     put load on a broker and measure it
 //	mqttx version   say what this is
 //
 // The exit code is 0 if all went well, 1 if something failed, and 2 if the command
@@ -63,14 +64,14 @@ func newRoot() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usagef("no command: want serve, pub, sub or version")
+			return usagef("no command: want serve, pub, sub, bench or version")
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
-	root.AddCommand(newServe(), newPub(), newSub(), newVersion())
+	root.AddCommand(newServe(), newPub(), newSub(), newBench(), newVersion())
 	return root
 }
 

@@ -18,7 +18,7 @@ type place struct {
 
 // The direction of imports is
 //
-//	cmd -> internal/config, internal/client -> admin auth ws store cluster -> mqttx -> packet topic internal/* -> std
+//	cmd -> internal/config, internal/bench, internal/client -> admin auth ws store cluster -> mqttx -> packet topic internal/* -> std
 //
 // and only to the right.
 var places = []place{
@@ -83,9 +83,9 @@ var places = []place{
 	},
 	{
 		"cmd/*",
-		[]string{".", "packet", "topic", "auth/*", "ws/*", "store/*", "cluster/*", "admin/*", "cmd/*", "internal/config", "internal/client"},
+		[]string{".", "packet", "topic", "auth/*", "ws/*", "store/*", "cluster/*", "admin/*", "cmd/*", "internal/config", "internal/client", "internal/bench"},
 		[]string{"*"},
-		"the ready broker is built on the public API alone, as everybody's broker must be able to be; only its configuration and its client are its own",
+		"the ready broker is built on the public API alone, as everybody's broker must be able to be; only its configuration, its client and its load generator are its own",
 	},
 	{
 		"examples/*",
@@ -125,7 +125,7 @@ var places = []place{
 	},
 	{
 		"bench/*",
-		[]string{".", "packet", "topic", "internal/client"},
+		[]string{".", "packet", "topic", "internal/client", "internal/bench"},
 		[]string{"*"},
 		"measuring tools see a broker from outside",
 	},

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package bench
+
+import "context"
+
+func newPreciseAlarm(context.Context) alarm { return nil }
