@@ -47,7 +47,11 @@ func (r *run) flow(ctx context.Context) (*Result, error) {
 		until = 0
 	}
 	if why == byTime || why == bySettled {
-		why = r.wait(ctx, until, r.settled, r.paced && r.o.Scenario != Sub)
+		if r.paced {
+			why = r.wait(ctx, until, r.settled, r.o.Scenario != Sub)
+		} else { // what is lost must not hold up the end
+			why = r.wait(ctx, until, func() bool { return sending.over() && r.published() == uint64(r.o.Messages) }, false)
+		}
 	}
 	to := r.mark()
 	r.finishSending(ctx, sending, why, &to)
@@ -76,6 +80,16 @@ type sending struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when it has ended
 	unsent uint64        // open loop, when done is closed
+}
+
+// over tells whether it has ended.
+func (s *sending) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // send starts the publishers. In the open loop messages are due from start to end.
@@ -113,16 +127,8 @@ const grace = time.Second
 // finishSending lets nobody send any more and waits for what is under way. If the run ends with its last message and not
 // with the time, that is the end of the measured time, which it puts in to.
 func (r *run) finishSending(ctx context.Context, s *sending, why ended, to *mark) {
-	if why == byTime {
-		isDone := func() bool {
-			select {
-			case <-s.done:
-				return true
-			default:
-				return r.paced
-			}
-		}
-		r.wait(ctx, r.clock.now()+int64(grace), isDone, false)
+	if why == byTime && !r.paced {
+		r.wait(ctx, r.clock.now()+int64(grace), s.over, false)
 	}
 	r.stopped.Store(true)
 	if why == byInterrupt {
