@@ -90,6 +90,11 @@ func TestPahoGo(t *testing.T) {
 			done(t, "publish", pub.Publish(name+"/kept", 1, true, "kept"))
 			done(t, "subscribe", sub.Subscribe(name+"/kept", 1, take))
 			want(name + "/kept kept qos=1 retained=true")
+			// The client acknowledges a message after it has been taken. Once it has another one and the answer to a request,
+			// the PUBACK has gone out, and the message does not come again in the next connection.
+			done(t, "publish", pub.Publish(topic, 0, false, "behind it"))
+			want(topic + " behind it qos=0 retained=false")
+			done(t, "unsubscribe", sub.Unsubscribe(name+"/kept"))
 
 			sub.Disconnect(100)
 			b.gone(name + "-sub")
