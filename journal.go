@@ -17,6 +17,7 @@ import (
 type journal struct {
 	b         *broker
 	committed atomic.Uint64
+	behind    atomic.Int64  // bytes that are not committed yet
 	ended     chan struct{} // closed when the goroutine has ended
 	wake      chan struct{} // has room for one
 	stop      chan struct{} // closed by close
@@ -35,6 +36,12 @@ var errStoreHangs = errors.New("mqttx: the Store has not come back from Commit")
 // storePatience is how long Close waits for the Store's last commit.
 const storePatience = 5 * time.Second
 
+// Above journalFull bytes that are not committed whoever adds some pauses, for storePause at a time.
+const (
+	journalFull = 64 << 20
+	storePause  = time.Second
+)
+
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 2 * time.Second
@@ -48,6 +55,7 @@ func newJournal(b *broker) *journal {
 
 // add takes changes that belong together and gives their position. It keeps the slices.
 func (j *journal) add(changes ...Change) uint64 {
+	j.behind.Add(sizeOf(changes))
 	j.mu.Lock()
 	j.changes = append(j.changes, changes...)
 	j.last++
@@ -55,6 +63,26 @@ func (j *journal) add(changes ...Change) uint64 {
 	j.mu.Unlock()
 	j.signal()
 	return pos
+}
+
+func sizeOf(changes []Change) (n int64) {
+	for i := range changes {
+		x := &changes[i]
+		n += int64(len(x.Key) + len(x.Value) + len(x.To))
+	}
+	return n
+}
+
+// pauseForStore makes reading pause if the Store is far behind and the client has just added to that: memory must not grow
+// with what a client sends faster than the Store takes it. It is called on the turn.
+func (c *Conn) pauseForStore(added bool) {
+	j := c.b.journal
+	if j == nil || !added || j.behind.Load() <= journalFull {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c.pause = pause{until: time.Now().Add(storePause), room: j.moved}
 }
 
 func (j *journal) signal() {
@@ -112,6 +140,7 @@ func (j *journal) run() {
 		if len(batch.Changes) > 0 && !j.commit(&batch) {
 			return
 		}
+		j.behind.Add(-sizeOf(batch.Changes))
 		j.committed.Store(pos)
 		j.mu.Lock()
 		close(j.moved)

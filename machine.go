@@ -21,7 +21,7 @@ var (
 type pause struct {
 	until time.Time // when it ends at the latest; zero: there is none
 	room  chan struct{}
-	full  *Conn // whose outbox is waited for; nil: a rate
+	full  *Conn // whose outbox is waited for; nil: a rate, or the Store
 }
 
 // consume handles the whole packets at the beginning of b, on the turn, and tells how many bytes it used. It stops early

@@ -94,6 +94,7 @@ func (c *Conn) publish(p *packet.Publish, s *session) {
 	if w.full != nil {
 		c.pauseFor(w.full)
 	}
+	c.pauseForStore(w.commit > 0)
 }
 
 // handled answers a message that a handler has taken for itself.

@@ -50,6 +50,7 @@ func (c *Conn) handleSubscribe(h packet.Header, body []byte) {
 		r.then = func() { c.startReplay(s, retained) }
 	}
 	c.reply(r)
+	c.pauseForStore(w.commit > 0)
 }
 
 // maySubscribe judges the whole packet: what CONNACK has told not to ask for ends the connection before anything is
@@ -193,6 +194,7 @@ func (c *Conn) handleUnsubscribe(h packet.Header, body []byte) {
 		ack.Codes = nil
 	}
 	c.reply(reply{commit: w.commit, p: ack})
+	c.pauseForStore(w.commit > 0)
 }
 
 // unsubscribeOne asks the handlers about one filter and removes it; 3.1 and 3.1.1 always remove, since they cannot be told.
