@@ -142,8 +142,10 @@ func TestLargeMessages(t *testing.T) {
 			addr := serving(t, srv, serve)
 			var subs []*peer
 			for _, p := range []*packet.Connect{
-				{Version: packet.V5, ClientID: "plain"}, {Version: packet.V5, ClientID: "aliases", TopicAliasMaximum: 5},
-				{Version: packet.V311, ClientID: "old"}, {Version: packet.V5, ClientID: "late"},
+				{Version: packet.V5, ClientID: "plain"},
+				{Version: packet.V5, ClientID: "aliases", TopicAliasMaximum: 5},
+				{Version: packet.V311, ClientID: "old"},
+				{Version: packet.V5, ClientID: "late"},
 				{Version: packet.V311, ClientID: "late and old"},
 			} {
 				subs = append(subs, joins(t, addr, "large", p, 1))
