@@ -108,12 +108,13 @@ const (
 
 func TestParseSample(t *testing.T) {
 	s, err := parseSample([]byte(aStat), []byte(aStatus))
-	want := sample{user: 2.5e6, system: 0.5e6, rss: 1 << 20, peak: 2 << 20, threads: 9}
+	want := sample{cpu: 3e6, user: 2.5e6, system: 0.5e6, rss: 1 << 20, peak: 2 << 20, threads: 9}
 	if err != nil || s != want {
 		t.Errorf("%+v, %v, want %+v", s, err, want)
 	}
 	after := want
 	after.user += 1e6
+	after.cpu += 1e6
 	after.rss += 1000
 	b := broker(17, want, want, after, 1000, 2)
 	if b.CPUPerOp != 1000 || b.UserPerOp != 1000 || b.SystemPerOp != 0 || b.CPUPercent != 50 || b.RSS-b.RSSBefore != 1000 {
@@ -226,7 +227,7 @@ func TestOwnProcess(t *testing.T) {
 		return // a system without
 	}
 	s, err := sampleProcess(os.Getpid())
-	if err != nil || s.rss < 1<<20 || s.peak < s.rss/2 || s.threads < 1 {
+	if err != nil || s.rss < 1<<20 || s.peak < s.rss/2 || s.threads < 1 || s.cpu <= 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

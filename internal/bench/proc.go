@@ -11,7 +11,8 @@ import (
 
 // sample is what the system says of a process at one moment.
 type sample struct {
-	user, system float64 // CPU time of all threads since it began, in microseconds
+	cpu          float64 // CPU time of all threads since it began, in microseconds
+	user, system float64 // its parts, rounded to ticks
 	rss, peak    int64   // resident memory, in bytes
 	threads      int
 }
@@ -34,6 +35,9 @@ func sampleProcess(pid int) (sample, error) {
 	if err != nil {
 		return sample{}, fmt.Errorf("process %d: %w", pid, err)
 	}
+	if exact, ok := cpuTime(pid); ok {
+		s.cpu = exact
+	}
 	return s, nil
 }
 
@@ -52,6 +56,7 @@ func parseSample(stat, status []byte) (s sample, err error) {
 		return n
 	}
 	s.user, s.system = float64(number(fields[11])*tick), float64(number(fields[12])*tick)
+	s.cpu = s.user + s.system
 	s.threads = int(number(fields[17]))
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(line, ":")
@@ -72,13 +77,16 @@ func parseSample(stat, status []byte) (s sample, err error) {
 // broker compares two samples; operations are what the CPU time is divided by.
 func broker(pid int, before, from, to sample, operations uint64, seconds float64) *Broker {
 	b := &Broker{PID: pid, RSSBefore: before.rss, RSS: to.rss, RSSPeak: to.peak, Threads: to.threads}
-	user, system := to.user-from.user, to.system-from.system
+	cpu := to.cpu - from.cpu
 	if operations > 0 {
-		b.UserPerOp, b.SystemPerOp = user/float64(operations), system/float64(operations)
-		b.CPUPerOp = b.UserPerOp + b.SystemPerOp
+		b.CPUPerOp = cpu / float64(operations)
+	}
+	if user, system := to.user-from.user, to.system-from.system; user+system > 0 {
+		b.UserPerOp = b.CPUPerOp * user / (user + system)
+		b.SystemPerOp = b.CPUPerOp - b.UserPerOp
 	}
 	if seconds > 0 {
-		b.CPUPercent = (user + system) / 1e4 / seconds
+		b.CPUPercent = cpu / 1e4 / seconds
 	}
 	return b
 }

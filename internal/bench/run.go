@@ -176,7 +176,7 @@ func (r *run) between(from, to mark, operations uint64) {
 	res.Published, res.Delivered = to.published-from.published, to.delivered-from.delivered
 	if res.Seconds > 0 {
 		res.PublishPerSec, res.DeliverPerSec = float64(res.Published)/res.Seconds, float64(res.Delivered)/res.Seconds
-		res.GeneratorCPU = (to.self.user + to.self.system - from.self.user - from.self.system) / 1e4 / res.Seconds
+		res.GeneratorCPU = (to.self.cpu - from.self.cpu) / 1e4 / res.Seconds
 	}
 	if r.o.PID != 0 && r.procErr == nil {
 		res.Broker = broker(r.o.PID, r.before, from.broker, to.broker, operations, res.Seconds)
