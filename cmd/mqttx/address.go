@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -60,6 +61,11 @@ func parseAddress(s string) (address, error) {
 		return a, fmt.Errorf("%s:// takes no path", a.scheme)
 	case a.ws() && a.path == "":
 		a.path = "/mqtt"
+	}
+	if strings.Contains(a.host, ":") {
+		if _, err := netip.ParseAddr(a.host); err != nil {
+			return a, fmt.Errorf("host %q is no IPv6 address", a.host)
+		}
 	}
 	if a.port == "" {
 		a.port = defaultPort
