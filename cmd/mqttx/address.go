@@ -63,7 +63,8 @@ func parseAddress(s string) (address, error) {
 		a.path = "/mqtt"
 	}
 	if strings.Contains(a.host, ":") {
-		if _, err := netip.ParseAddr(a.host); err != nil {
+		ip, err := netip.ParseAddr(a.host)
+		if err != nil || strings.ContainsFunc(ip.Zone(), notOfZone) {
 			return a, fmt.Errorf("host %q is no IPv6 address", a.host)
 		}
 	}
@@ -74,6 +75,11 @@ func parseAddress(s string) (address, error) {
 		return a, fmt.Errorf("port %s is not in 0 to 65535", a.port)
 	}
 	return a, nil
+}
+
+// notOfZone tells whether the name of a network interface cannot hold r.
+func notOfZone(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(".-_:", r))
 }
 
 func (a address) tls() bool { return a.scheme == "tls" || a.scheme == "wss" }
