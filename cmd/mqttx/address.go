@@ -29,8 +29,20 @@ const wantURL = "want tcp://host:port, tls://host:port, ws://host:port/path, wss
 var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083", "wss": "8084"}
 
 // parseAddress reads a URL: tcp://host:port, tls://host:port, ws://host:port/path,
-// wss://host:port/path or unix:///path. Port and WebSocket path have defaults.
+// wss://host:port/path or unix:///path. Port and WebSocket path have defaults. What
+// could not be shown to people and read again is no address.
 func parseAddress(s string) (address, error) {
+	a, err := readAddress(s)
+	if err != nil {
+		return a, err
+	}
+	if again, err := readAddress(a.String()); err != nil || again != a {
+		return a, errors.New(wantURL)
+	}
+	return a, nil
+}
+
+func readAddress(s string) (address, error) {
 	u, err := url.Parse(s)
 	if err != nil && !strings.Contains(s, "://") {
 		return address{}, errors.New(wantURL) // what is missing says more than where parsing stopped
