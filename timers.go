@@ -90,14 +90,12 @@ func (s *session) nextResendLocked() (time.Time, bool) {
 	now := b.ms()
 	var oldest int32 = -1
 	for e := s.open.head; e != nil && e != s.again; e = e.next {
-		if e.qos == 2 && e.tries != givenUp {
+		if e.qos == 2 {
 			oldest = max(oldest, int32(now-e.sentAt))
 		}
 	}
 	for _, r := range s.received {
-		if r.tries != givenUp {
-			oldest = max(oldest, int32(now-r.at))
-		}
+		oldest = max(oldest, int32(now-r.at))
 	}
 	if oldest < 0 {
 		return time.Time{}, false
@@ -105,8 +103,8 @@ func (s *session) nextResendLocked() (time.Time, bool) {
 	return time.Now().Add(max(interval-time.Duration(oldest)*time.Millisecond, time.Millisecond)), true
 }
 
-// givenUp marks what is not sent again any more.
-const givenUp = 255
+// maxTries is as many resends as an entry can count.
+const maxTries = 255
 
 // resendUp is what the resend timer calls: it sends again what is due, but only while the outbox is idle, since neither a
 // slow link nor a slow Store is a silent client, and what waits for the Store must not go out before. After the last try the
@@ -142,7 +140,7 @@ func (s *session) resendDueLocked(c *Conn, w *way) (gaveUp bool) {
 	lim := s.b.limits.Load()
 	now := s.b.ms()
 	due := func(at uint32) bool { return time.Duration(int32(now-at))*time.Millisecond >= lim.ResendInterval }
-	tries := min(lim.ResendTries, givenUp-1)
+	tries := min(lim.ResendTries, maxTries)
 	drop := s.b.compat&DropAfterTries != 0
 	for e := s.open.head; e != nil && e != s.again; {
 		next := e.next
